@@ -1,0 +1,120 @@
+"""The words of the pipeline as plain data, in the order in which they appear in a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+#: A line longer than this many plain bytes is counted whole and its text cut here.
+MAX_LINE_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """One input object, as the store described it at planning.
+
+    Attributes
+    ----------
+    url : str
+        As the user named it or as a listing gave it; what the column ``file`` holds.
+    size : int or None
+        Stored bytes at planning time; what grows later is not read. None: standard input.
+    mtime : float or None
+        Change mark: Unix seconds, where the store tells.
+    explicit : bool
+        Named by the user rather than found in a directory: then it is read whatever it holds.
+    options : tuple of (str, str)
+        fsspec storage options.
+    """
+
+    url: str
+    size: int | None
+    mtime: float | None = None
+    explicit: bool = True
+    options: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What the first bytes of a source file tell; read once, at planning.
+
+    Attributes
+    ----------
+    compression : str
+        Name of the codec, found by content.
+    text : bytes
+        The first plain bytes, at most ``HEAD_BYTES``.
+    gzip_mtime : int
+        MTIME of the first gzip header in Unix seconds, 0 where there is none.
+    """
+
+    compression: str
+    text: bytes
+    gzip_mtime: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A place where decoding can begin.
+
+    Attributes
+    ----------
+    position : int
+        In the codec's own coordinate: stored byte offset (plain, zstd, xz, BGZF), stored *bit*
+        offset (bzip2, gzip seek points).
+    stored_offset : int
+        The same place in stored bytes, rounded down.
+    plain_offset : int or None
+        Plain bytes before it, None where that is not known without decoding.
+    """
+
+    position: int
+    stored_offset: int
+    plain_offset: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """What one map task owns: the lines that start after ``start`` and at or before ``stop``.
+
+    ``start`` None is the begin of the file, ``stop`` None its end; ``index`` counts from 0 in
+    file order.
+    """
+
+    file: SourceFile
+    compression: str
+    index: int
+    start: Cut | None
+    stop: Cut | None
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """A place from which on a source file could not be read."""
+
+    file: str
+    kind: str
+    stored_offset: int | None = None
+    plain_offset: int | None = None
+    detail: str = ""
+
+
+@dataclass(slots=True)
+class Account:
+    """What was read, dated, undated, damaged, duplicate, skipped: nothing is dropped in silence.
+
+    The field names are the keys of ``--account``.
+    """
+
+    files: int = 0
+    stored_bytes: int = 0
+    read_bytes: int = 0
+    plain_bytes: int = 0
+    lines: int = 0
+    dated_lines: int = 0
+    undated_lines: int = 0
+    reused_files: int = 0
+    duplicates: list[dict[str, str]] = field(default_factory=list)
+    skipped: list[dict[str, str]] = field(default_factory=list)
+    damaged: list[Damage] = field(default_factory=list)
+    years: list[dict[str, object]] = field(default_factory=list)
+    seconds: float = 0.0

@@ -1,0 +1,27 @@
+"""Compile the kernels where there is a C compiler; without one the package still works, slower."""
+
+from pathlib import Path
+
+from setuptools import Extension, setup
+
+try:
+    from Cython.Build import cythonize
+except ImportError:  # an install without build isolation and without Cython
+    modules = []
+else:
+    sources = sorted(Path("pipeline/kernels").glob("[a-z]*.py"))
+    modules = cythonize(
+        [
+            Extension(
+                f"pipeline.kernels.{source.stem}",
+                [str(source)],
+                extra_compile_args=["-O3"],
+                optional=True,
+            )
+            for source in sources
+        ],
+        language_level=3,
+        quiet=True,
+    )
+
+setup(ext_modules=modules)
