@@ -1,0 +1,8 @@
+-- How many lines and bytes did each process log, per day?
+-- by: day, process of file, host, process, month, day, hour, severity
+-- chart: x=day y=bytes color=process mark=bar
+
+SELECT day, process, count(*) AS lines, sum(bytes)::BIGINT AS bytes
+FROM lines
+GROUP BY day, process
+ORDER BY day, process

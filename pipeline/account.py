@@ -1,0 +1,84 @@
+"""The account of a run, for people (one line, and a line for each thing that is wrong) and as JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import TYPE_CHECKING
+
+from pipeline.text import escape_controls, in_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pipeline.model import Account, Damage
+
+#: More lines about single files than this are left to ``--account``.
+MAX_NOTES = 20
+
+
+def account_json(account: Account) -> str:
+    """Return the account as JSON text; its keys are a contract."""
+    return json.dumps(dataclasses.asdict(account), indent=1, ensure_ascii=False) + "\n"
+
+
+def account_line(account: Account) -> str:
+    """Return the account in one line."""
+    n_bad = len({damage.file for damage in account.damaged})
+    whole = max(0, account.files - n_bad)
+    parts = [
+        f"{whole:,} of {account.files:,} files whole" if n_bad else f"{account.files:,} file{'s' * (account.files != 1)} whole",
+        f"{account.lines:,} lines",
+        f"{in_bytes(account.plain_bytes)} of text in {in_bytes(account.read_bytes)} read",
+        f"{account.undated_lines:,} undated",
+        f"{len(account.duplicates):,} duplicate",
+    ]
+    if account.skipped:
+        parts.append(f"{len(account.skipped):,} skipped")
+    evidence = _evidence(account)
+    if evidence:
+        parts.append(f"years from {evidence}")
+    parts.append(f"{account.seconds:.1f} s")
+    return " · ".join(parts)
+
+
+def account_notes(account: Account) -> list[str]:
+    """Return a line for each file that is duplicate or skipped."""
+    notes = [f"{one['file']}: {one['kind']} as {one['same_as']}: counted once" if one["kind"] != "prefix"
+             else f"{one['file']}: begins {one['same_as']}, which holds more: counted there"
+             for one in account.duplicates]  # fmt: skip
+    notes += [f"{one['file']}: skipped: {one['why']}" for one in account.skipped]
+    return _cut(notes)
+
+
+def account_warnings(account: Account) -> list[str]:
+    """Return a line for each damage, and one where years are guessed."""
+    notes = [_damage_line(damage) for damage in account.damaged]
+    guessed = sum("guessed" in str(one["evidence"]) for one in account.years)
+    if guessed:
+        notes.append(
+            f"the years of {guessed} file{'s' * (guessed != 1)} are guessed from the file time: nothing in the "
+            "lines or names tells them. --year Y sets the year of the newest line"
+        )
+    return _cut(notes)
+
+
+def _damage_line(damage: Damage) -> str:
+    if damage.stored_offset is None:
+        return f"{damage.file}: {damage.kind}" + (f" ({damage.detail})" if damage.detail else "")
+    where = f"{damage.file}: {damage.kind} at stored byte {damage.stored_offset:,}"
+    if damage.plain_offset is not None:
+        where += f", plain byte {damage.plain_offset:,}"
+    return f"{where}{': ' * bool(damage.detail)}{damage.detail}. The whole lines before it are counted"
+
+
+def _evidence(account: Account) -> str:
+    kinds = dict.fromkeys(str(one["evidence"]) for one in account.years if one["first"] is not None)
+    return ", ".join(kinds)
+
+
+def _cut(notes: Sequence[str]) -> list[str]:
+    shown = [escape_controls(note) for note in notes[:MAX_NOTES]]
+    if len(notes) > MAX_NOTES:
+        shown.append(f"… and {len(notes) - MAX_NOTES:,} more: see --account")
+    return shown

@@ -1,0 +1,116 @@
+"""Merge partials: of the splits of one file, in order, up to its first damage; then of all files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Self
+
+import pyarrow as pa
+
+from pipeline import duck
+from pipeline.scan import LineCounts
+from pipeline.sql import Query
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pipeline.model import Damage
+    from pipeline.python_job import PythonQuery
+    from pipeline.query import MapPlan
+    from pipeline.sql import Branch
+
+
+@dataclass(slots=True)
+class FileCounts:
+    """What was read of one file by the splits that a `Mapped` covers."""
+
+    lines: LineCounts = field(default_factory=LineCounts)
+    stored_bytes: int = 0
+    damage: Damage | None = None
+    is_cut: bool = False  # a LIMIT was met: the rest was not read
+
+
+@dataclass(slots=True)
+class Mapped:
+    """Partials of some splits, and what was read for them.
+
+    Attributes
+    ----------
+    partials : list of list of list of pyarrow.Table
+        Per query, per branch: tables of one schema, in split order; none where there is nothing.
+    files : dict of str to FileCounts
+        By URL.
+    """
+
+    partials: list[list[list[pa.Table]]]
+    files: dict[str, FileCounts]
+
+    @classmethod
+    def empty(cls, url: str, plan: MapPlan) -> Self:
+        """Return the partials of nothing yet, of one file."""
+        return cls([[[] for _ in query.branches] for query in plan.queries], {url: FileCounts()})
+
+    def is_enough(self, plan: MapPlan) -> bool:
+        """Tell whether every query has as many rows as its LIMIT lets through."""
+        return all(
+            query.limit is not None and query.map_only
+            and sum(table.num_rows for table in branches[0]) >= query.limit
+            for query, branches in zip(plan.queries, self.partials, strict=True)
+        ) and bool(plan.queries)  # fmt: skip
+
+    def combine_within(self, plan: MapPlan) -> None:
+        """Merge the tables of each branch into one."""
+        for query, branches in zip(plan.queries, self.partials, strict=True):
+            for branch, tables in zip(query.branches, branches, strict=True):
+                if len(tables) > 1 and not query.map_only:
+                    tables[:] = [combine_tables(tables, query, branch)]
+
+
+def combine_splits(parts: Sequence[Mapped], plan: MapPlan) -> Mapped:
+    """Merge adjacent splits of one file, in order.
+
+    Nothing after the first damage counts: what follows it is left out, wherever it was cut.
+    """
+    merged = parts[0]
+    (url,) = merged.files
+    counts = merged.files[url]
+    for part in parts[1:]:
+        if counts.damage is not None:
+            break
+        later = part.files[url]
+        counts.lines.add(later.lines)
+        counts.stored_bytes += later.stored_bytes
+        counts.damage = later.damage
+        counts.is_cut = counts.is_cut or later.is_cut
+        _extend(merged, part)
+    merged.combine_within(plan)
+    return merged
+
+
+def combine_files(parts: Sequence[Mapped], plan: MapPlan) -> Mapped:
+    """Merge the partials of different files."""
+    merged = parts[0]
+    for part in parts[1:]:
+        merged.files.update(part.files)
+        _extend(merged, part)
+    merged.combine_within(plan)
+    return merged
+
+
+def combine_tables(tables: Sequence[pa.Table], query: Query | PythonQuery, branch: Branch) -> pa.Table:
+    """Merge partials of one branch, at least one of them, in split order."""
+    together = pa.concat_tables(tables)
+    if not isinstance(query, Query):
+        return query.module.combine(together)
+    held = duck.cursor()
+    held.register("partials", together)
+    try:
+        return held.sql(branch.combine_sql).to_arrow_table()
+    finally:
+        held.unregister("partials")
+
+
+def _extend(merged: Mapped, part: Mapped) -> None:
+    for branches, more in zip(merged.partials, part.partials, strict=True):
+        for tables, later in zip(branches, more, strict=True):
+            tables.extend(later)

@@ -1,0 +1,226 @@
+"""What the commands do: settings from options, a run, its results and its account."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline.errors import SourceError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    import pyarrow as pa
+
+    from pipeline.job import Job
+    from pipeline.model import Account
+    from pipeline.settings import Settings
+
+_DAMAGED = 3
+
+
+def run_jobs_command(jobs: Sequence[Job], sources: Sequence[str], **options: Any) -> int:
+    """Run jobs over sources; return the exit code."""
+    from pipeline.render import check_outputs, render, write_outputs
+    from pipeline.run import run_jobs
+
+    names = [job.name for job in jobs]
+    settings = _begin(sources, options)
+    check_outputs(options["outputs"], names)
+    if len(jobs) > 1 and options["to"] in ("csv", "values", "ndjson"):
+        raise UsageError(f"--to {options['to']} holds one table; write the {len(jobs)} jobs with -o '{{job}}.csv', or use --to json")
+    if len(jobs) == 1 and options["to"] in ("csv", "values", "ndjson") and not options["outputs"]:
+        code = _stream(jobs[0], sources, settings, options)
+        if code is not None:
+            return code
+    progress = _progress(options)
+    try:
+        done = run_jobs(jobs, sources, settings, progress.take)
+    finally:
+        progress.clear()
+    write_outputs(done.results, options["outputs"], csv_safe=options["csv_safe"])
+    render(done.results, options["to"], sys.stdout, top=options["top"])
+    return _end(done.account, done.warnings, options)
+
+
+def _stream(job: Job, sources: Sequence[str], settings: Settings, options: dict[str, Any]) -> int | None:
+    """Print the rows of a job without aggregates as they come; None where it has some."""
+    from pipeline.render import stream_batches
+    from pipeline.run import stream_rows
+
+    streamed = stream_rows(job, sources, settings)
+    if streamed is None:
+        return None
+    rows, inputs = streamed
+    stream_batches(rows, options["to"], sys.stdout)
+    return _end(inputs.account, inputs.warnings, options)
+
+
+def run_files_command(sources: Sequence[str], *, quick: bool, **options: Any) -> int:
+    """Tell of each file; return the exit code."""
+    from pipeline.files import describe_files, describe_quickly
+    from pipeline.render import check_outputs, render, write_outputs
+    from pipeline.run import find_inputs, run_jobs
+
+    settings = _begin(sources, options)
+    check_outputs(options["outputs"], ["files"])
+    inputs = find_inputs(sources, settings)
+    if quick:
+        table = describe_quickly(inputs)
+        account, warnings = inputs.account, inputs.warnings
+    else:
+        progress = _progress(options)
+        try:
+            done = run_jobs([], sources, settings, progress.take, inputs=inputs)
+        finally:
+            progress.clear()
+        table = describe_files(inputs, done.counts)
+        account, warnings = done.account, done.warnings
+    write_outputs({"files": table}, options["outputs"], csv_safe=options["csv_safe"])
+    render({"files": table}, options["to"], sys.stdout, top=options["top"])
+    return _end(account, warnings, options)
+
+
+def run_plan_command(jobs: Sequence[Job], sources: Sequence[str], **options: Any) -> int:
+    """Tell what a run would do; return the exit code."""
+    from pipeline.files import describe_plan
+    from pipeline.render import render
+    from pipeline.run import find_inputs, plan_queries, plan_tasks
+
+    settings = _begin(sources, options)
+    plan, _ = plan_queries(jobs, settings)
+    inputs = find_inputs(sources, settings)
+    tasks = plan_tasks(inputs, plan, settings)
+    table, summary = describe_plan(inputs, tasks, plan, settings)
+    render({"plan": table}, options["to"], sys.stdout, top=options["top"])
+    if not options["quiet"]:
+        for line in summary:
+            print(line, file=sys.stderr)
+    return _DAMAGED if inputs.account.damaged else 0
+
+
+def run_jobs_list(to: str) -> int:
+    """List the built-in jobs; return the exit code."""
+    import pyarrow as pa
+
+    from pipeline.job import builtin_jobs, read_job
+    from pipeline.render import render
+
+    jobs = [read_job(path) for path in builtin_jobs().values()]
+    table = pa.table(
+        {
+            "job": pa.array([job.name for job in jobs], pa.string()),
+            "question": pa.array([job.question for job in jobs], pa.string()),
+            "by": pa.array([", ".join(job.by_choices) or None for job in jobs], pa.string()),
+        }
+    )
+    render({"jobs": table}, to, sys.stdout)
+    return 0
+
+
+def run_demo_command(directory: str, size_mb: int | None) -> int:
+    """Make the sample archive; return the exit code."""
+    from pipeline.demo import DEFAULT_SIZE_MB, make_demo
+    from pipeline.text import in_bytes
+
+    done = make_demo(Path(directory), size_mb or DEFAULT_SIZE_MB)
+    print(f"{done.lines:,} lines, {in_bytes(done.plain_bytes)} of text in {len(done.paths)} files in {directory}", file=sys.stderr)
+    print(f"sawlog volume {directory}/maillog*")
+    return 0
+
+
+def _begin(sources: Sequence[str], options: dict[str, Any]) -> Settings:
+    """Read the options into settings; lower the process's priority."""
+    from pipeline.priority import lower_priority
+
+    if not sources:
+        raise UsageError("name the logs to read: a file, a directory, a glob, a URL, or - for standard input")
+    settings = read_settings(options)
+    lower_priority(options["nice"])
+    return settings
+
+
+def read_settings(options: dict[str, Any]) -> Settings:
+    """Read the shared options.
+
+    Raises
+    ------
+    UsageError
+        One of them is wrong.
+    """
+    from pipeline.settings import Settings, read_size, read_zones
+
+    split_size = options["split_size"]
+    settings = Settings(
+        hosts=options["hosts"],
+        processes=options["processes"],
+        where=options["where"],
+        by=None if options["by"] is None else tuple(name.strip().lower() for name in options["by"].split(",")),
+        parameters=_pairs("-p", options["parameters"]),
+        year=options["year"],
+        zones=read_zones(options["log_tz"], options["report_tz"]),
+        workers=options["workers"] or 0,
+        split_bytes=None if split_size is None else read_size(split_size),
+        scheduler=options["scheduler"],
+        storage_options=_pairs("--storage-option", options["storage_options"]),
+        rotated=options["rotated"],
+        stop_on_damage=options["on_damage"] == "stop",
+        count_duplicates=options["duplicates"] == "all",
+        index=options["index"] == "auto",
+    )
+    since, until = _read_period(options, settings.now)
+    import dataclasses
+
+    return dataclasses.replace(settings, since=since, until=until)
+
+
+def _read_period(options: dict[str, Any], now: datetime) -> tuple[datetime | None, datetime | None]:
+    from pipeline.filters import read_day, read_time
+
+    if options["day"] is not None:
+        if options["since"] or options["until"]:
+            raise UsageError("--day stands for --since and --until together; give either")
+        if read_day(options["day"], now.date()) is None:
+            raise UsageError(f"no day can be read from {options['day']!r}. Write 2007-12-26, today or yesterday")
+        return read_time(options["day"], now), read_time(options["day"], now, is_end=True)
+    since = read_time(options["since"], now) if options["since"] else None
+    until = read_time(options["until"], now, is_end=True) if options["until"] else None
+    if since is not None and until is not None and since >= until:
+        raise UsageError("--since is later than --until: no line can match")
+    return since, until
+
+
+def _pairs(option: str, texts: Sequence[str]) -> dict[str, str]:
+    pairs = {}
+    for text in texts:
+        name, separator, value = text.partition("=")
+        if not separator or not name:
+            raise UsageError(f"{option} takes NAME=VALUE, got {text!r}")
+        pairs[name] = value
+    return pairs
+
+
+def _progress(options: dict[str, Any]) -> Any:
+    from pipeline.progress import Progress
+
+    return Progress(is_wanted=not (options["quiet"] or options["no_progress"]))
+
+
+def _end(account: Account, warnings: Sequence[str], options: dict[str, Any]) -> int:
+    """Tell the account; return the exit code."""
+    from pipeline.account import account_json, account_line, account_notes, account_warnings
+    from pipeline.text import escape_controls
+
+    if options["account_path"]:
+        from pipeline.outputs.files import write_whole
+
+        write_whole(options["account_path"], account_json(account).encode())
+    for note in [*account_warnings(account), *map(escape_controls, warnings)]:
+        print(f"warning: {note}", file=sys.stderr)
+    if not options["quiet"]:
+        for note in account_notes(account):
+            print(note, file=sys.stderr)
+        print(account_line(account), file=sys.stderr)
+    return _DAMAGED if account.damaged else 0

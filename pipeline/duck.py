@@ -1,0 +1,103 @@
+"""DuckDB as the aggregation engine: one instance per process, one locked cursor per thread."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import tempfile
+import threading
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import duckdb
+
+_lock = threading.Lock()
+_local = threading.local()
+_root: duckdb.DuckDBPyConnection | None = None
+_cursors: list[duckdb.DuckDBPyConnection] = []
+_spill: str | None = None
+
+
+def cursor() -> duckdb.DuckDBPyConnection:
+    """Return this thread's cursor: registered names and prepared statements are private to it.
+
+    User SQL runs on it, so files, ATTACH, COPY, LOAD and Python variables are out of reach, and
+    the settings that keep it so are locked.
+    """
+    held: duckdb.DuckDBPyConnection | None = getattr(_local, "cursor", None)
+    if held is None:
+        with _lock:
+            held = _instance().cursor()
+            _cursors.append(held)
+        _local.cursor = held
+        _local.prepared = {}
+    return held
+
+
+def prepared(sql: str) -> str:
+    """Prepare a statement once per thread; return its name, to be run as ``EXECUTE name``.
+
+    Running a prepared statement again costs a third of planning its text again, and that is
+    what a block of log would wait for.
+    """
+    held = cursor()
+    names: dict[str, str] = _local.prepared
+    name = names.get(sql)
+    if name is None:
+        name = f"p{len(names)}"
+        held.execute(f"PREPARE {name} AS {sql}")
+        names[sql] = name
+    return name
+
+
+def quote(text: str) -> str:
+    """Return a text as an SQL string literal."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def close() -> None:
+    """Close every cursor and the instance, and remove what it spilled to disk."""
+    global _root, _spill  # noqa: PLW0603  # one instance per process, by design
+    with _lock:
+        for held in _cursors:
+            held.close()
+        _cursors.clear()
+        if _root is not None:
+            _root.close()
+            _root = None
+        if _spill is not None:
+            shutil.rmtree(_spill, ignore_errors=True)
+            _spill = None
+    _local.__dict__.clear()
+
+
+def _instance() -> duckdb.DuckDBPyConnection:
+    global _root, _spill  # noqa: PLW0603
+    if _root is None:
+        import duckdb
+
+        _spill = tempfile.mkdtemp(prefix="sawlog-")
+        settings: dict[str, Any] = {
+            # Tasks are parallel already: each worker thread runs its own queries.
+            "threads": 1,
+            # The default is 80 % of the machine for every instance on it.
+            "memory_limit": f"{max(256, _memory_bytes() // 2 >> 20)}MiB",
+            "temp_directory": _spill,
+            "preserve_insertion_order": True,
+            "python_enable_replacements": False,
+        }
+        _root = duckdb.connect(":memory:", config=settings)
+        _root.execute("SET TimeZone = 'UTC'")
+        # In this order: a locked configuration can't be changed any more.
+        _root.execute("SET enable_external_access = false")
+        _root.execute("SET lock_configuration = true")
+        atexit.register(close)
+    return _root
+
+
+def _memory_bytes() -> int:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError):
+        return 4 << 30

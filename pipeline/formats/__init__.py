@@ -1,0 +1,1 @@
+"""Line formats: what columns a line has. One file per format."""

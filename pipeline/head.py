@@ -1,0 +1,139 @@
+"""Read the begin of each source file: its compression, first lines and years' evidence."""
+
+from __future__ import annotations
+
+import io
+import sys
+from typing import TYPE_CHECKING, BinaryIO
+
+from pipeline.compression import detect, get_codec
+from pipeline.errors import DamageError
+from pipeline.model import Head
+from pipeline.source import open_stored
+
+if TYPE_CHECKING:
+    from pipeline.compression.base import PlainReader
+    from pipeline.model import SourceFile
+
+#: Plain bytes of a head at most, and stored bytes that are read for it at first.
+HEAD_BYTES = 64 << 10
+#: Plain bytes from the end of a file in which its last stamp is looked for.
+TAIL_BYTES = 64 << 10
+
+STDIN = "-"
+
+
+class _Replayed(io.RawIOBase):
+    """Standard input, whose begin has been read already, from its begin."""
+
+    def __init__(self, head: bytes, rest: BinaryIO) -> None:
+        self._head = memoryview(head)
+        self._rest = rest
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        if not self._head:
+            return self._rest.readinto(buffer)  # type: ignore[attr-defined, no-any-return]
+        n = min(len(buffer), len(self._head))
+        buffer[:n] = self._head[:n]
+        self._head = self._head[n:]
+        return n
+
+
+_stdin: dict[str, bytes] = {}
+
+
+def stdin_head() -> bytes:
+    """Return the first stored bytes of standard input, without using them up."""
+    if STDIN not in _stdin:
+        _stdin[STDIN] = _read_full(sys.stdin.buffer, HEAD_BYTES)
+    return _stdin[STDIN]
+
+
+def stdin_stream() -> BinaryIO:
+    """Return standard input from its begin; once."""
+    return _Replayed(stdin_head(), sys.stdin.buffer)  # type: ignore[return-value]
+
+
+def open_plain(file: SourceFile, compression: str) -> PlainReader:
+    """Return a reader of a whole source file.
+
+    Raises
+    ------
+    SourceError
+        It can't be opened.
+    """
+    stored = stdin_stream() if file.url == STDIN else open_stored(file)
+    return get_codec(compression).open(stored, file.size)
+
+
+def read_head(file: SourceFile) -> Head:
+    """Read the begin of a source file; what is damaged there shows in the map pass.
+
+    Raises
+    ------
+    SourceError
+        It can't be opened.
+    """
+    if file.url == STDIN:
+        stored_head = stdin_head()
+        compression = detect(stored_head)
+        # A pipe can be read but once: its head is decoded from the bytes at hand.
+        reader = get_codec(compression).open(io.BytesIO(stored_head), None)
+    else:
+        with open_stored(file) as stored:
+            stored_head = _read_full(stored, min(HEAD_BYTES, HEAD_BYTES if file.size is None else file.size))
+        compression = detect(stored_head)
+        if compression == "plain":
+            return Head(compression, stored_head)
+        reader = open_plain(file, compression)
+    text = bytearray(HEAD_BYTES)
+    length = 0
+    with reader:
+        try:
+            while length < HEAD_BYTES and (n := reader.readinto(memoryview(text)[length:])):
+                length += n
+        except DamageError:
+            pass
+    return Head(compression, bytes(text[:length]), _gzip_mtime(compression, stored_head))
+
+
+def read_tail(file: SourceFile, compression: str) -> bytes:
+    """Return the last plain bytes of a source file; decodes all of it where it must.
+
+    Raises
+    ------
+    SourceError
+        It can't be opened.
+    """
+    if compression == "plain" and file.size is not None:
+        with open_stored(file) as stored:
+            stored.seek(max(0, file.size - TAIL_BYTES))
+            return _read_full(stored, min(TAIL_BYTES, file.size))
+    tail = b""
+    piece = memoryview(bytearray(1 << 20))
+    with open_plain(file, compression) as reader:
+        try:
+            while n := reader.readinto(piece):
+                tail = (tail + bytes(piece[max(0, n - TAIL_BYTES) : n]))[-TAIL_BYTES:]
+        except DamageError:
+            pass
+    return tail
+
+
+def _gzip_mtime(compression: str, head: bytes) -> int:
+    """Return MTIME of a gzip header (RFC 1952, 2.3.1), 0 where there is none."""
+    if compression not in ("gzip", "bgzf") or len(head) < 8:
+        return 0
+    return int.from_bytes(head[4:8], "little")
+
+
+def _read_full(stored: BinaryIO, size: int) -> bytes:
+    """Read up to ``size`` bytes, also where the stream gives them in small pieces."""
+    pieces = []
+    while size > 0 and (piece := stored.read(size)):
+        pieces.append(piece)
+        size -= len(piece)
+    return b"".join(pieces)

@@ -1,0 +1,252 @@
+"""Jobs: a question in one file, found by its name among the built-in ones or by its path.
+
+A job file is a SELECT under a header of comments: the question, then settings.
+
+    -- How often was each stuck message tried again, per day?
+    -- by: day, queue_id of day, host, queue_id
+    -- param: status VARCHAR = 'deferred'   which outcome to count
+    -- chart: x=day y=attempts mark=bar
+
+What SQL cannot say goes into a Python module with ``RELATION``, ``COLUMNS``, ``map``, ``combine``
+and ``finish`` over Arrow tables; its docstring is the question.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.errors import UsageError, unknown_name
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_SETTING = re.compile(r"^(chart|param|by):\s*(.*)$")
+_PARAM = re.compile(r"^(\w+)\s+([A-Za-z]+)\s*(?:=\s*('(?:[^']|'')*'|\S+))?\s*(.*)$")
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A value that the user can set with ``-p NAME=VALUE``; ``default`` None: must be set."""
+
+    name: str
+    type: str
+    default: object
+    help: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One question.
+
+    Attributes
+    ----------
+    name : str
+        Built-in name, or the stem of the file.
+    question : str
+        What it answers, one line.
+    text : str
+        The SQL as its author wrote it; empty for a Python job.
+    path : Path or None
+        Where it was read from; None for SQL typed at the command line.
+    by, by_choices : tuple of str
+        Columns it groups by unless told otherwise, and those it can group by.
+    chart : str
+        How it wants to be drawn, as written.
+    """
+
+    name: str
+    question: str
+    text: str
+    path: Path | None = None
+    by: tuple[str, ...] = ()
+    by_choices: tuple[str, ...] = ()
+    parameters: tuple[Parameter, ...] = ()
+    chart: str = ""
+    is_python: bool = field(default=False)
+
+    def sql(self, by: Sequence[str] | None = None) -> str:
+        """Return the SQL, grouped by other columns where ``by`` is given.
+
+        Raises
+        ------
+        UsageError
+            The job does not offer a choice, or not this column.
+        """
+        if by is None or tuple(by) == self.by:
+            return self.text
+        if not self.by:
+            raise UsageError(f"the job {self.name!r} has no --by; its columns are fixed in its SQL")
+        for column in by:
+            if column not in self.by_choices:
+                raise unknown_name(f"column for --by of {self.name}", column, self.by_choices)
+        if len(set(by)) != len(by):
+            raise UsageError(f"--by names a column twice: {', '.join(by)}")
+        # The header promises that the list stands like this wherever the query groups by it.
+        pattern = r"\b" + r"\s*,\s*".join(map(re.escape, self.by)) + r"\b"
+        head, body = _parted(self.text)
+        return head + re.sub(pattern, ", ".join(by), body)
+
+    def values(self, given: Mapping[str, str]) -> dict[str, object]:
+        """Return the value of each parameter, those given on the command line read by their type.
+
+        Raises
+        ------
+        UsageError
+            Unknown name, a value that is not of the type, a parameter without value.
+        """
+        known = {p.name: p for p in self.parameters}
+        values = {p.name: p.default for p in self.parameters}
+        for name, text in given.items():
+            if known and name not in known:
+                raise unknown_name(f"parameter of {self.name}", name, known)
+            values[name] = _read_value(known[name].type, text, name) if name in known else _guess(text)
+        for name, value in values.items():
+            if value is None:
+                raise UsageError(f"the job {self.name!r} needs -p {name}=VALUE: {known[name].help}")
+        return values
+
+
+def builtin_jobs() -> dict[str, Path]:
+    """Return the built-in jobs, by name."""
+    import jobs
+
+    folder = Path(jobs.__file__).parent
+    return {
+        path.stem: path
+        for path in sorted(folder.iterdir())
+        if path.suffix in (".sql", ".py") and not path.stem.startswith("_")
+    }
+
+
+def find_job(name: str) -> Job:
+    """Return a built-in job by its name, or the job in a file by its path.
+
+    Raises
+    ------
+    UsageError
+        There is no such job; the message names the nearest.
+    """
+    builtin = builtin_jobs()
+    if name in builtin:
+        return read_job(builtin[name])
+    if name.endswith((".sql", ".py")) or "/" in name:
+        path = Path(name)
+        if not path.is_file():
+            raise UsageError(f"there is no job file {name!r}")
+        return read_job(path)
+    raise unknown_name("job", name, builtin)
+
+
+def read_job(path: Path) -> Job:
+    """Read a job file.
+
+    Raises
+    ------
+    UsageError
+        It can't be read, or its header is wrong.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"the job file {path} can't be read: {error}") from error
+    if path.suffix == ".py":
+        return Job(path.stem, _docstring(path, text), "", path, is_python=True)
+    return sql_job(path.stem, text, path)
+
+
+def sql_job(name: str, text: str, path: Path | None = None) -> Job:
+    """Return the job that an SQL text with an optional header makes."""
+    head, _ = _parted(text)
+    question: list[str] = []
+    by: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()
+    parameters = []
+    chart = ""
+    for line in head.splitlines():
+        said = line.strip().removeprefix("--").strip()
+        setting = _SETTING.match(said)
+        if setting is None:
+            question.append(said)
+        elif setting[1] == "chart":
+            chart = setting[2]
+        elif setting[1] == "by":
+            first, _, rest = setting[2].partition(" of ")
+            by = _names(first)
+            choices = _names(rest) or by
+        else:
+            parameters.append(_parameter(setting[2], name))
+    return Job(name, " ".join(filter(None, question)), text, path, by, choices, tuple(parameters), chart)
+
+
+def _parted(text: str) -> tuple[str, str]:
+    """Return the comments at the top of an SQL text, and the rest."""
+    end = 0
+    for line in text.splitlines(keepends=True):
+        if line.strip() and not line.lstrip().startswith("--"):
+            break
+        end += len(line)
+    return text[:end], text[end:]
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _parameter(text: str, job: str) -> Parameter:
+    match = _PARAM.match(text)
+    if match is None:
+        raise UsageError(f"the job {job!r} has a wrong header line: '-- param: {text}'. It reads NAME TYPE = DEFAULT   help")
+    name, kind, default, help_text = match.groups()
+    if default is None:
+        return Parameter(name, kind.upper(), None, help_text)
+    if default.startswith("'"):
+        default = default[1:-1].replace("''", "'")
+    return Parameter(name, kind.upper(), _read_value(kind.upper(), default, name), help_text)
+
+
+def _read_value(kind: str, text: str, name: str) -> object:
+    """Read a parameter's value by its declared type."""
+    readers = {
+        "VARCHAR": str,
+        "INTEGER": int,
+        "BIGINT": int,
+        "DOUBLE": float,
+        "BOOLEAN": _read_boolean,
+        "DATE": date.fromisoformat,
+        "TIMESTAMP": datetime.fromisoformat,
+    }
+    if kind not in readers:
+        raise unknown_name("parameter type", kind, readers)
+    try:
+        return readers[kind](text)
+    except ValueError as error:
+        raise UsageError(f"the value of parameter {name!r} is no {kind}: {text!r}") from error
+
+
+def _read_boolean(text: str) -> bool:
+    if text.lower() not in ("true", "false", "1", "0", "yes", "no"):
+        raise ValueError(text)
+    return text.lower() in ("true", "1", "yes")
+
+
+def _guess(text: str) -> object:
+    """Read a value whose type nobody declared: a number where it looks like one."""
+    for reader in (int, float):
+        try:
+            return reader(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _docstring(path: Path, text: str) -> str:
+    try:
+        found = ast.get_docstring(ast.parse(text))
+    except SyntaxError as error:
+        raise UsageError(f"the job file {path} is no Python: {error}") from error
+    return (found or "").split("\n\n")[0].replace("\n", " ")

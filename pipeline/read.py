@@ -1,0 +1,255 @@
+"""Turn the plain bytes of a split into blocks of whole lines.
+
+The split law: a line that starts at plain offset s belongs to the split with start < s <= stop,
+offset 0 to the first. A reader that isn't at 0 discards through its first LF; every reader
+finishes the line that starts at or before its stop, reading into what follows. A split without LF
+owns nothing. So split edges needn't fall on line ends, and nobody has to look behind.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pipeline.errors import DamageError
+from pipeline.model import MAX_LINE_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+
+    from pipeline.compression.base import PlainReader
+
+#: Decoders write into pieces of this size: larger ones fall out of the processor's cache.
+PIECE_BYTES = 1 << 20
+#: After the stop only the rest of one line is wanted.
+OVERRUN_BYTES = 1 << 14
+
+
+class Buffers:
+    """A fixed number of equal buffers that go round between a reader and its consumer.
+
+    They are used again, since fresh memory costs more than the scan that reads it.
+    """
+
+    def __init__(self, count: int, size: int) -> None:
+        self.count = count
+        self.size = max(size, 2 * MAX_LINE_BYTES)
+        self._free: queue.SimpleQueue[bytearray | None] = queue.SimpleQueue()
+        for _ in range(count):
+            self._free.put(bytearray(self.size))
+
+    def take(self) -> bytearray:
+        """Return a free buffer; waits until there is one."""
+        buffer = self._free.get()
+        if buffer is None:
+            raise _ClosedError
+        return buffer
+
+    def give_back(self, buffer: bytearray) -> None:
+        """Make a buffer free again."""
+        self._free.put(buffer)
+
+    def close(self) -> None:
+        """Wake whoever waits for a buffer that will never come."""
+        self._free.put(None)
+
+
+class _ClosedError(Exception):
+    """The consumer has gone away."""
+
+
+@dataclass(slots=True)
+class Block:
+    """Whole lines: ``buffer[:stop]``. Only the last line of a file may lack its LF.
+
+    Attributes
+    ----------
+    offset : int
+        Plain offset of ``buffer[0]``, from where the reader of the split began.
+    extra_bytes : int
+        Bytes of the one line in this block that were left out, since it is longer than
+        ``MAX_LINE_BYTES``.
+    """
+
+    buffer: bytearray
+    stop: int
+    offset: int
+    extra_bytes: int = 0
+
+
+@dataclass(slots=True)
+class _Fill:
+    """The buffer being filled, and what is known about it."""
+
+    buffer: bytearray
+    view: memoryview = field(init=False)
+    length: int = 0
+    offset: int = 0
+    extra: int = 0  # bytes of an overlong line that were dropped behind MAX_LINE_BYTES
+
+    def __post_init__(self) -> None:
+        self.view = memoryview(self.buffer)
+
+    def drop_front(self, n: int) -> None:
+        """Discard the first n bytes."""
+        self.buffer[: self.length - n] = self.buffer[n : self.length]
+        self.length -= n
+        self.offset += n
+
+
+def read_blocks(
+    reader: PlainReader, buffers: Buffers, *, is_first: bool, has_stop: bool, offset: int = 0
+) -> Iterator[Block]:
+    """Yield the lines that a split owns as blocks, in order.
+
+    Parameters
+    ----------
+    reader : PlainReader
+        Stands at the start of the split. Stays open.
+    buffers : Buffers
+        The consumer gives each block's buffer back when it has read it.
+    is_first : bool
+        The split begins the file.
+    has_stop : bool
+        The split ends before the file does.
+    offset : int
+        Plain offset of the start of the split.
+
+    Raises
+    ------
+    DamageError
+        After the last whole line before the damage has been yielded.
+    """
+    fill = _Fill(buffers.take(), offset=offset)
+    is_past_stop = False
+    is_skipping = not is_first
+    damage: DamageError | None = None
+    while True:
+        if fill.length == len(fill.buffer):
+            last = fill.buffer.rfind(b"\n", 0, fill.length)
+            if last < 0:
+                _shorten(fill)
+            else:
+                fill = yield from _emit(fill, last + 1, buffers)
+        size = OVERRUN_BYTES if is_past_stop else PIECE_BYTES
+        seen = fill.length
+        try:
+            n = reader.readinto(fill.view[seen : seen + size])
+        except DamageError as error:
+            damage = error
+            break
+        if n == 0:
+            if is_past_stop or not (has_stop and reader.at_stop):
+                break
+            if is_skipping:
+                break  # no LF in the whole split: it owns nothing
+            is_past_stop = True
+            continue
+        fill.length += n
+        if is_skipping:
+            lf = fill.buffer.find(b"\n", seen, fill.length)
+            if lf < 0:
+                fill.offset += fill.length
+                fill.length = 0
+                if has_stop and reader.at_stop:
+                    break
+                continue
+            fill.drop_front(lf + 1)
+            is_skipping = False
+            seen = 0
+        elif fill.extra:
+            lf = fill.buffer.find(b"\n", seen, fill.length)
+            if lf < 0:
+                _shorten(fill)
+            else:
+                fill = yield from _emit_overlong(fill, lf + 1, buffers)
+                seen = 0
+                if is_past_stop:
+                    fill.length = 0
+                    break
+        if is_past_stop:
+            lf = fill.buffer.find(b"\n", seen, fill.length)
+            if lf >= 0:
+                fill.length = lf + 1
+                break
+        elif has_stop and reader.at_stop:
+            is_past_stop = True
+    if is_skipping:
+        fill.length = 0
+    if damage is not None:  # the line that the damage cut is not whole
+        fill.length = fill.buffer.rfind(b"\n", 0, fill.length) + 1 if not fill.extra else 0
+    if fill.length and fill.extra:
+        fill = yield from _emit_overlong(fill, fill.length, buffers)
+        buffers.give_back(fill.buffer)
+    elif fill.length:
+        yield Block(fill.buffer, fill.length, fill.offset)
+    else:
+        buffers.give_back(fill.buffer)
+    if damage is not None:
+        raise damage
+
+
+def _emit(fill: _Fill, stop: int, buffers: Buffers) -> Generator[Block, None, _Fill]:
+    """Yield the block before ``stop``; return a fresh buffer that holds the rest."""
+    rest = _Fill(buffers.take(), offset=fill.offset + stop, length=fill.length - stop)
+    rest.buffer[: rest.length] = fill.buffer[stop : fill.length]
+    yield Block(fill.buffer, stop, fill.offset)
+    return rest
+
+
+def _shorten(fill: _Fill) -> None:
+    """Keep only the begin of a line that is too long to be held."""
+    fill.extra += fill.length - MAX_LINE_BYTES
+    fill.length = MAX_LINE_BYTES
+
+
+def _emit_overlong(fill: _Fill, end: int, buffers: Buffers) -> Generator[Block, None, _Fill]:
+    """Yield the begin of an overlong line that ends at ``end``; return the rest as `_emit` does."""
+    extra = fill.extra + end - MAX_LINE_BYTES
+    rest = _Fill(buffers.take(), offset=fill.offset + MAX_LINE_BYTES + extra, length=fill.length - end)
+    rest.buffer[: rest.length] = fill.buffer[end : fill.length]
+    yield Block(fill.buffer, MAX_LINE_BYTES, fill.offset, extra)
+    return rest
+
+
+def read_ahead(blocks: Iterator[Block], buffers: Buffers, count: int = 1) -> Iterator[Block]:
+    """Yield the same blocks, made on a thread of its own up to ``count`` ahead.
+
+    Decoding then runs in step with scanning on another core: both release the GIL.
+    """
+    made: queue.Queue[Block | BaseException | None] = queue.Queue(count)
+    stopped = threading.Event()
+
+    def put(item: Block | BaseException | None) -> bool:
+        while not stopped.is_set():
+            try:
+                made.put(item, timeout=0.1)
+            except queue.Full:
+                continue
+            return True
+        return False
+
+    def produce() -> None:
+        try:
+            for block in blocks:
+                if not put(block):
+                    return
+        except BaseException as error:  # noqa: BLE001  # handed to the consumer, whatever it is
+            put(error)
+        else:
+            put(None)
+
+    thread = threading.Thread(target=produce, name="sawlog-read", daemon=True)
+    thread.start()
+    try:
+        while (item := made.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        if thread.is_alive():
+            stopped.set()
+            buffers.close()
+        thread.join()

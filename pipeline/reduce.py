@@ -1,0 +1,68 @@
+"""Last merge and finish: partials → the result table of each job."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from pipeline import duck
+from pipeline.combine import combine_tables
+from pipeline.sql import Query
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pipeline.combine import Mapped
+    from pipeline.python_job import PythonQuery
+    from pipeline.query import JobPlan, MapPlan
+
+
+def reduce_partials(mapped: Mapped | None, plan: MapPlan, jobs: Sequence[JobPlan]) -> dict[str, pa.Table]:
+    """Return each job's result, by the job's name.
+
+    Parameters
+    ----------
+    mapped : Mapped or None
+        All partials of the run; None when there was no input to map.
+    """
+    from pipeline.map import empty_partials
+
+    partials = mapped.partials if mapped is not None else [[[] for _ in q.branches] for q in plan.queries]
+    if any(not tables for branches in partials for tables in branches):
+        empty = empty_partials(plan)
+        partials = [
+            [tables or [nothing] for tables, nothing in zip(branches, nothings, strict=True)]
+            for branches, nothings in zip(partials, empty, strict=True)
+        ]
+    results = {}
+    for job in jobs:
+        own = range(job.first, job.first + len(job.plan.queries))
+        finished = {
+            plan.queries[k].name: _finish_query(plan.queries[k], partials[k]) for k in own
+        }
+        results[job.job.name] = _run(job.plan.final_sql, finished)
+    return results
+
+
+def _finish_query(query: Query | PythonQuery, branches: list[list[pa.Table]]) -> pa.Table:
+    if not isinstance(query, Query):
+        return query.module.finish(combine_tables(branches[0], query, query.branches[0]))
+    merged = {
+        f"partials{k}": pa.concat_tables(tables)
+        if query.map_only
+        else combine_tables(tables, query, query.branches[k])
+        for k, tables in enumerate(branches)
+    }
+    return _run(query.finish_sql, merged)
+
+
+def _run(sql: str, tables: dict[str, pa.Table]) -> pa.Table:
+    held = duck.cursor()
+    for name, table in tables.items():
+        held.register(name, table)
+    try:
+        return held.sql(sql).to_arrow_table()
+    finally:
+        for name in tables:
+            held.unregister(name)

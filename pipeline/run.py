@@ -1,0 +1,344 @@
+"""The whole story of a run, in order; the only module that knows it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pipeline.errors import SourceError
+from pipeline.model import Account, Damage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    import pyarrow as pa
+
+    from pipeline.combine import FileCounts, Mapped
+    from pipeline.job import Job
+    from pipeline.map import MapTask
+    from pipeline.model import Head, SourceFile
+    from pipeline.query import JobPlan, MapPlan
+    from pipeline.settings import Settings
+    from pipeline.years import Anchor
+
+
+@dataclass(slots=True)
+class Inputs:
+    """What a run reads, and what it leaves out.
+
+    Attributes
+    ----------
+    files : list of (SourceFile, Head)
+        To be read, in rotation order.
+    anchors : dict of str to Anchor
+        The years' evidence of each file, by URL.
+    account : Account
+        Holds what is known before the first line is read.
+    warnings : list of str
+        To be said once, on stderr.
+    """
+
+    files: list[tuple[SourceFile, Head]]
+    anchors: dict[str, Anchor]
+    account: Account
+    warnings: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class RunResult:
+    """Result tables by job, the account, and the counts of each file by URL."""
+
+    results: dict[str, pa.Table]
+    account: Account
+    counts: dict[str, FileCounts]
+    warnings: list[str]
+
+
+def run_jobs(
+    jobs: Sequence[Job],
+    arguments: Sequence[str],
+    settings: Settings,
+    on_done: Callable[[Mapped], None] = lambda _: None,
+) -> RunResult:
+    """Find, split, map, reduce: answer the jobs in one pass over the sources.
+
+    Parameters
+    ----------
+    on_done : callable
+        Told of each mapped split, from any thread.
+
+    Raises
+    ------
+    UsageError
+        A job or an option is wrong; nothing has been read.
+    SourceError
+        Nothing could be read at all.
+    """
+    from pipeline.executors import get_executor
+    from pipeline.reduce import reduce_partials
+
+    begin = time.monotonic()
+    plan, plans = plan_queries(jobs, settings)
+    inputs = find_inputs(arguments, settings)
+    tasks = plan_tasks(inputs, plan, settings)
+    merged = None
+    if tasks:
+        executor = get_executor(_fit(settings.scheduler, tasks), settings.n_workers)
+        merged = executor.reduce(tasks, plan, on_done)
+    counts = merged.files if merged is not None else {}
+    take_counts(inputs, counts, settings)
+    results = reduce_partials(merged, plan, plans)
+    inputs.account.seconds = round(time.monotonic() - begin, 3)
+    return RunResult(results, inputs.account, counts, inputs.warnings)
+
+
+def stream_rows(
+    job: Job, arguments: Sequence[str], settings: Settings
+) -> tuple[Iterator[pa.Table], Inputs] | None:
+    """Answer a job that only maps: rows in the order of the lines, as they come.
+
+    Returns
+    -------
+    tuple of (iterator of pyarrow.Table, Inputs), or None
+        The account in ``Inputs`` is complete when the iterator has ended. None: the job
+        aggregates or sorts, so that there is no row before the last line is read.
+    """
+    from pipeline.executors import get_executor
+
+    plan, plans = plan_queries([job], settings)
+    if not _is_streaming(plan, plans[0]):
+        return None
+    begin = time.monotonic()
+    inputs = find_inputs(arguments, settings)
+    tasks = plan_tasks(inputs, plan, settings)
+
+    def rows() -> Iterator[pa.Table]:
+        from pipeline.reduce import reduce_partials
+
+        counts: dict[str, FileCounts] = {}
+        limit = plan.queries[0].limit
+        n_rows = 0
+        if tasks:
+            executor = get_executor(_fit(settings.scheduler, tasks), settings.n_workers)
+            for part in executor.stream(tasks, plan):
+                if not _take_part(counts, part):
+                    continue
+                table = reduce_partials(part, plan, plans)[job.name]
+                n_rows += table.num_rows
+                yield table
+                if limit is not None and n_rows >= limit:
+                    break
+        else:
+            yield reduce_partials(None, plan, plans)[job.name]
+        if limit is not None and n_rows >= limit:
+            for file, _ in inputs.files:
+                if file.url not in counts or counts[file.url].is_cut:
+                    inputs.account.skipped.append({"file": file.url, "why": "the LIMIT was reached"})
+        take_counts(inputs, counts, settings)
+        inputs.account.seconds = round(time.monotonic() - begin, 3)
+
+    return rows(), inputs
+
+
+def plan_queries(jobs: Sequence[Job], settings: Settings) -> tuple[MapPlan, list[JobPlan]]:
+    """Plan what every map task runs."""
+    from pipeline.filters import glob_condition, time_conditions
+    from pipeline.formats.syslog import local_time
+    from pipeline.query import plan_jobs
+
+    bounds = time_conditions(local_time(settings.zones), settings.since, settings.until)
+    conditions = (
+        *glob_condition("host", settings.hosts),
+        *glob_condition("process", settings.processes),
+    )
+    return plan_jobs(
+        jobs, settings.zones, bounds, conditions, settings.by, settings.parameters, settings.where
+    )
+
+
+def find_inputs(arguments: Sequence[str], settings: Settings) -> Inputs:
+    """Find the source files, read their heads, leave out duplicates, resolve their years.
+
+    Raises
+    ------
+    SourceError
+        Not one argument could be read.
+    """
+    from pipeline.duplicates import find_duplicates
+    from pipeline.head import read_head, read_tail
+    from pipeline.source import find_sources
+    from pipeline.years import last_stamp, resolve_years
+
+    listing = find_sources(arguments, rotated=settings.rotated, options=settings.storage_options)
+    account = Account()
+    account.skipped = [{"file": url, "why": why} for url, why in listing.skipped]
+    account.damaged = [Damage(error.url, error.kind, detail=error.detail) for error in listing.failed]
+    if not settings.count_duplicates:
+        account.duplicates = [
+            {"file": url, "same_as": same, "kind": kind} for url, same, kind in listing.duplicates
+        ]
+    files: list[tuple[SourceFile, Head]] = []
+    for file in listing.files:
+        try:
+            files.append((file, read_head(file)))
+        except SourceError as error:
+            account.damaged.append(Damage(error.url, error.kind, detail=error.detail))
+    if not files and account.damaged:
+        first = account.damaged[0]
+        raise SourceError(first.file, first.kind, first.detail)
+    if not settings.count_duplicates:
+        found = {one.file: one for one in find_duplicates(files)}
+        for one in sorted(found.values(), key=lambda one: one.file):
+            account.duplicates.append({"file": one.file, "same_as": one.same_as, "kind": one.kind})
+            if one.damage is not None:
+                account.damaged.append(one.damage)
+        files = [(file, head) for file, head in files if file.url not in found]
+    compression = {file.url: head.compression for file, head in files}
+    anchors = resolve_years(
+        files,
+        year=settings.year,
+        newest_stamp=lambda file: last_stamp(read_tail(file, compression[file.url])),
+        now=settings.now,
+    )
+    account.stored_bytes = sum(file.size or 0 for file in listing.files)
+    inputs = Inputs(files, anchors, account)
+    _skip_out_of_range(inputs, settings)
+    account.files = len(inputs.files)
+    return inputs
+
+
+def plan_tasks(inputs: Inputs, plan: MapPlan, settings: Settings) -> list[list[MapTask]]:
+    """Cut the files into splits and make a map task of each; per file, in order."""
+    from pipeline.map import MapTask
+    from pipeline.split import choose_target_bytes, plan_splits
+    from pipeline.years import year_table
+
+    kinds = [(file, head.compression) for file, head in inputs.files]
+    target = settings.split_bytes or choose_target_bytes(kinds, settings.n_workers)
+    splits = [
+        plan_splits(
+            file,
+            kind,
+            target,
+            is_exact=settings.split_bytes is not None,
+            needs_offset=plan.needs_offset,
+        )
+        for file, kind in kinds
+    ]
+    # With fewer splits than workers a second core would idle: let it decode ahead.
+    is_ahead = sum(map(len, splits)) < settings.n_workers and settings.scheduler != "inline"
+    return [
+        [
+            MapTask(
+                split,
+                year_table(inputs.anchors[split.file.url].limit),
+                plan,
+                is_ahead=is_ahead,
+                block_bytes=_block_bytes(split, target),
+            )
+            for split in of_file
+        ]
+        for of_file in splits
+    ]
+
+
+def take_counts(inputs: Inputs, counts: dict[str, FileCounts], settings: Settings) -> None:
+    """Complete the account with what was read, and the warnings that follow from it.
+
+    Raises
+    ------
+    SourceError
+        There is damage, and the run was told to stop for it.
+    """
+    from pipeline.years import check_years
+
+    account = inputs.account
+    for file, _ in inputs.files:
+        of_file = counts.get(file.url)
+        if of_file is None:
+            continue
+        lines = of_file.lines
+        account.lines += lines.lines
+        account.dated_lines += lines.dated
+        account.plain_bytes += lines.plain_bytes
+        account.read_bytes += of_file.stored_bytes
+        if file.size is None:
+            account.stored_bytes += of_file.stored_bytes
+        if of_file.damage is not None:
+            account.damaged.append(of_file.damage)
+        account.years.append(_years_entry(file, of_file, inputs.anchors[file.url]))
+    account.undated_lines = account.lines - account.dated_lines
+    if account.damaged and settings.stop_on_damage:
+        first = account.damaged[0]
+        raise SourceError(first.file, first.kind, first.detail)
+    inputs.warnings += check_years(inputs.files, inputs.anchors, counts)
+    if account.lines and not account.dated_lines:
+        inputs.warnings.append(
+            "no line has a time stamp: is this a log? All lines are counted as undated."
+        )
+
+
+def _years_entry(file: SourceFile, of_file: FileCounts, anchor: Anchor) -> dict[str, object]:
+    from pipeline.years import evidence_of
+
+    first, last = of_file.lines.earliest, of_file.lines.latest
+    return {
+        "file": file.url,
+        "first": None if first is None else _year(first),
+        "last": None if last is None else _year(last),
+        "evidence": evidence_of(of_file.lines, anchor),
+    }
+
+
+def _year(microseconds: int) -> int:
+    from datetime import datetime, timedelta
+
+    return (datetime(1970, 1, 1) + timedelta(microseconds=microseconds)).year  # noqa: DTZ001  # as written
+
+
+def _take_part(counts: dict[str, FileCounts], part: Mapped) -> bool:
+    """Take in the counts of a split that follows; False when it lies behind damage."""
+    ((url, later),) = part.files.items()
+    earlier = counts.get(url)
+    if earlier is None:
+        counts[url] = later
+        return True
+    if earlier.damage is not None:
+        return False
+    earlier.lines.add(later.lines)
+    earlier.stored_bytes += later.stored_bytes
+    earlier.damage = later.damage
+    earlier.is_cut = later.is_cut
+    return True
+
+
+def _is_streaming(plan: MapPlan, job: JobPlan) -> bool:
+    return (
+        len(plan.queries) == 1
+        and plan.queries[0].map_only
+        and job.plan.final_sql == f"SELECT * FROM {plan.queries[0].name}"
+    )
+
+
+def _fit(scheduler: str, tasks: Sequence[Sequence[MapTask]]) -> str:
+    """Return ``inline`` where threads would only wait: then nothing of Dask is imported."""
+    return "inline" if scheduler == "threads" and sum(map(len, tasks)) == 1 else scheduler
+
+
+def _block_bytes(split: object, target: int) -> int:
+    del split
+    return min(16 << 20, max(1 << 20, target))
+
+
+def _skip_out_of_range(inputs: Inputs, settings: Settings) -> None:
+    """Leave out files whose lines are provably out of the asked time, and name them."""
+    from pipeline.years import provably_outside
+
+    if settings.since is None and settings.until is None:
+        return
+    outside = provably_outside(inputs.files, inputs.anchors, settings.since, settings.until)
+    for file, _ in inputs.files:
+        if file.url in outside:
+            inputs.account.skipped.append({"file": file.url, "why": outside[file.url]})
+    inputs.files = [(file, head) for file, head in inputs.files if file.url not in outside]

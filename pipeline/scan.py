@@ -1,0 +1,206 @@
+"""Scan blocks of text into Arrow tables: the columns that a query asks for, and no more."""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from pipeline.formats.syslog import SCANNED
+from pipeline.kernels import scan as kernel
+from pipeline.kernels.marks import FACILITIES, SEVERITIES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from pipeline.read import Block
+    from pipeline.years import YearTable
+
+_TYPES = {
+    "time": pa.timestamp("us"),
+    "day": pa.date32(),
+    "pid": pa.int32(),
+    "bytes": pa.int64(),
+    "offset": pa.int64(),
+    "utc_offset": pa.int32(),
+}
+_BITS = {"pid": "with_pid", "utc_offset": "with_utc", "severity": "with_level", "facility": "with_level"}
+_LEVELS = {"severity": SEVERITIES, "facility": FACILITIES}
+_DICTIONARY = pa.dictionary(pa.int32(), pa.string())
+_LEVEL = pa.dictionary(pa.int8(), pa.string())
+
+
+@dataclass(slots=True)
+class LineCounts:
+    """What the scan counted, before any filter. Times are µs since 1970 as written; file order.
+
+    ``steps_back`` counts places where the time falls back by more than half a year.
+    """
+
+    lines: int = 0
+    dated: int = 0
+    yearless: int = 0
+    plain_bytes: int = 0
+    steps_back: int = 0
+    first: int | None = None
+    last: int | None = None
+    earliest: int | None = None
+    latest: int | None = None
+
+    def add(self, later: LineCounts) -> None:
+        """Take in the counts of what follows in the same file."""
+        self.lines += later.lines
+        self.dated += later.dated
+        self.yearless += later.yearless
+        self.plain_bytes += later.plain_bytes
+        self.steps_back += later.steps_back
+        if later.first is None or later.last is None:
+            return
+        if self.first is None or self.last is None:
+            self.first, self.earliest, self.latest = later.first, later.earliest, later.latest
+        else:
+            self.steps_back += self.last - later.first > kernel.HALF_YEAR_US
+            self.earliest = min(self.earliest or 0, later.earliest or 0)
+            self.latest = max(self.latest or 0, later.latest or 0)
+        self.last = later.last
+
+
+class LineScanner:
+    """Scans the blocks of one file after the other; one per thread, since its buffers are reused.
+
+    Parameters
+    ----------
+    columns : frozenset of str
+        Columns of ``pipeline.formats.syslog.SCANNED`` to build.
+    max_rows : int
+        Rows of a table at most; the buffers have room for so many.
+    """
+
+    def __init__(self, columns: frozenset[str], max_rows: int = 1 << 17) -> None:
+        bits = 0
+        for name in columns:
+            bits |= kernel.COLUMNS.get(name, 0)
+        self.columns = [name for name in SCANNED if name in columns]
+        self._scanner = kernel.Scanner(max_rows, bits)
+        self._plain_bytes = 0
+        self._file = _strings([""])
+        self._zeros = pa.py_buffer(bytes(4 * max_rows))
+        self._fixed = {name: _strings(names) for name, names in _LEVELS.items()}
+        self._named: dict[str, tuple[int, pa.Array]] = {}
+        self.schema = pa.schema([(name, _arrow_type(name)) for name in self.columns])
+
+    def begin_file(self, url: str, years: YearTable) -> None:
+        """Set the file that the next blocks belong to."""
+        self._scanner.begin_file(years.days, years.later, years.limit_index, years.limit_s)
+        self._plain_bytes = 0
+        self._file = _strings([_clean(url.encode("utf-8", "surrogateescape"))])
+
+    def scan(self, block: Block) -> Iterator[pa.Table]:
+        """Yield tables of the block's lines; each is valid only until the next is asked for."""
+        at = 0
+        while at < block.stop:
+            at = self._scanner.scan(block.buffer, at, block.stop, block.offset, block.extra_bytes)
+            yield self._table(block)
+        self._plain_bytes += block.stop + block.extra_bytes
+
+    def counts(self) -> LineCounts:
+        """Return the counts since `begin_file`."""
+        s = self._scanner
+        is_dated = s.n_dated > 0
+        return LineCounts(
+            lines=s.n_lines,
+            dated=s.n_dated,
+            yearless=s.n_yearless,
+            plain_bytes=self._plain_bytes,
+            steps_back=s.n_steps_back,
+            first=s.first_time if is_dated else None,
+            last=s.last_time if is_dated else None,
+            earliest=s.min_time if is_dated else None,
+            latest=s.max_time if is_dated else None,
+        )
+
+    def _table(self, block: Block) -> pa.Table:
+        n = self._scanner.n_rows
+        return pa.Table.from_arrays([self._column(name, n, block) for name in self.columns], schema=self.schema)
+
+    def _column(self, name: str, n: int, block: Block) -> pa.Array:
+        s = self._scanner
+        held = s.buffers
+        if name == "file":
+            index = pa.Array.from_buffers(pa.int32(), n, [None, self._zeros])
+            return pa.DictionaryArray.from_arrays(index, self._file)
+        if name == "message":
+            return self._messages(n, block)
+        if name in ("host", "process"):
+            is_full = not (s.n_hostless_rows if name == "host" else s.n_undated_rows)
+            valid = None if is_full else pa.py_buffer(held["hosted" if name == "host" else "dated"])
+            index = pa.Array.from_buffers(pa.int32(), n, [valid, pa.py_buffer(held[name])])
+            return pa.DictionaryArray.from_arrays(index, self._names(name), safe=False)
+        valid = None
+        if name in _BITS:
+            valid = pa.py_buffer(held[_BITS[name]])
+        elif name in ("time", "day") and s.n_undated_rows:
+            valid = pa.py_buffer(held["dated"])
+        if name in _LEVELS:
+            index = pa.Array.from_buffers(pa.int8(), n, [valid, pa.py_buffer(held[name])])
+            return pa.DictionaryArray.from_arrays(index, self._fixed[name], safe=False)
+        return pa.Array.from_buffers(_TYPES[name], n, [valid, pa.py_buffer(held[name])])
+
+    def _names(self, name: str) -> pa.Array:
+        """Return the dictionary of a column; the same object as long as no name was added."""
+        interner = self._scanner.hosts if name == "host" else self._scanner.processes
+        known = self._named.get(name)
+        if known is None or known[0] != interner.version:
+            texts = [_clean(text) for text in interner.names()] or [""]
+            known = self._named[name] = (interner.version, _strings(texts))
+        return known[1]
+
+    def _messages(self, n: int, block: Block) -> pa.Array:
+        """Return views into the block's own buffer; text that is no UTF-8 is mended beside it."""
+        s = self._scanner
+        views = s.buffers["message"]
+        buffers: list[Any] = [None, pa.py_buffer(views), pa.py_buffer(block.buffer)]
+        if s.n_bad:
+            mended = bytearray()
+            bad = s.buffers["bad"]
+            for k in range(s.n_bad):
+                row, start, stop = bad[3 * k : 3 * k + 3]
+                text = _clean(bytes(block.buffer[start:stop])).encode()
+                _point_view(views, 4 * row, text, len(mended))
+                mended += text
+            buffers.append(pa.py_buffer(mended))
+        return pa.Array.from_buffers(pa.string_view(), n, buffers)
+
+
+def _point_view(views: memoryview, at: int, text: bytes, offset: int) -> None:
+    """Write the Arrow string view of a text that lies in the second data buffer."""
+    import struct
+
+    if len(text) <= 12:
+        views[at : at + 4] = memoryview(struct.pack("<i12s", len(text), text)).cast("i")
+    else:
+        packed = struct.pack("<i4sii", len(text), text[:4], 1, offset)
+        views[at : at + 4] = memoryview(packed).cast("i")
+
+
+def _strings(texts: Sequence[str]) -> pa.Array:
+    """Return texts as an Arrow array; ``pa.array`` would import pandas where it is installed."""
+    encoded = [text.encode() for text in texts]
+    ends = array("i", accumulate(map(len, encoded), initial=0))
+    return pa.StringArray.from_buffers(len(encoded), pa.py_buffer(ends), pa.py_buffer(b"".join(encoded)))
+
+
+def _clean(text: bytes) -> str:
+    """Decode; bytes that are not UTF-8 become U+FFFD, since DuckDB must never see them."""
+    return text.decode("utf-8", "replace")
+
+
+def _arrow_type(name: str) -> pa.DataType:
+    if name in _LEVELS:
+        return _LEVEL
+    if name == "message":
+        return pa.string_view()
+    return _TYPES.get(name, _DICTIONARY)

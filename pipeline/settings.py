@@ -1,0 +1,111 @@
+"""What the user asked of a run, read and checked."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from pipeline.errors import UsageError
+from pipeline.formats.syslog import Zones
+
+_SIZE = re.compile(r"^(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?$", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Options common to all jobs; see DESIGN.md, "The command line".
+
+    Attributes
+    ----------
+    since, until : datetime or None
+        Lines in [since, until), as written or in the report's zone.
+    split_bytes : int or None
+        Stored bytes of a split; None: chosen from the input.
+    now : datetime
+        Begin of the run, naive, UTC.
+    """
+
+    since: datetime | None = None
+    until: datetime | None = None
+    hosts: tuple[str, ...] = ()
+    processes: tuple[str, ...] = ()
+    where: str | None = None
+    by: tuple[str, ...] | None = None
+    parameters: dict[str, str] = field(default_factory=dict)
+    year: int | None = None
+    zones: Zones = Zones()
+    workers: int = 0
+    split_bytes: int | None = None
+    scheduler: str = "threads"
+    storage_options: dict[str, str] = field(default_factory=dict)
+    rotated: bool = False
+    stop_on_damage: bool = False
+    count_duplicates: bool = False
+    index: bool = True
+    now: datetime = field(default_factory=lambda: datetime.now().astimezone().replace(tzinfo=None))  # noqa: DTZ005
+
+    @property
+    def n_workers(self) -> int:
+        """Workers asked for, or one for each core that this process may use."""
+        return self.workers or len(os.sched_getaffinity(0))
+
+
+def read_size(text: str) -> int:
+    """Read a number of bytes: ``64MiB``, ``1GB``, ``4096``.
+
+    Raises
+    ------
+    UsageError
+        It is none, or less than 1 byte.
+    """
+    match = _SIZE.match(text.strip())
+    if match is None:
+        raise UsageError(f"{text!r} is no size. Write 64MiB, 1GB or 4096")
+    base = 1024 if match[3] or not match[2] else 1000
+    size = int(float(match[1]) * base ** " kmgt".index(match[2].lower() or " "))
+    if size < 1:
+        raise UsageError(f"a size must be at least 1 byte, got {text!r}")
+    return size
+
+
+def read_zones(log: tuple[str, ...], report: str | None) -> Zones:
+    """Read ``--log-tz [HOST=]ZONE`` (again and again) and ``--report-tz ZONE``.
+
+    Raises
+    ------
+    UsageError
+        A zone is unknown.
+    """
+    everywhere = None
+    hosts = []
+    for item in log:
+        host, separator, zone = item.rpartition("=")
+        _check_zone(zone)
+        if separator:
+            hosts.append((host, zone))
+        else:
+            everywhere = zone
+    if report is not None:
+        _check_zone(report)
+    return Zones(everywhere, tuple(hosts), report)
+
+
+def _check_zone(name: str) -> None:
+    from zoneinfo import ZoneInfo, available_timezones
+
+    try:
+        ZoneInfo(name)
+    except (OSError, ValueError, KeyError):
+        from pipeline.errors import unknown_name
+
+        known = available_timezones()
+        near = unknown_name("time zone", name, known)
+        raise UsageError(str(near).split(" Known:")[0] + " Zones are named like Europe/Berlin.") from None
+
+
+def cache_directory() -> Path:
+    """Return where seek indexes are kept: ``$XDG_CACHE_HOME/sawlog``."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sawlog"
