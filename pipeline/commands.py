@@ -6,10 +6,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.errors import SourceError, UsageError
+from pipeline.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     import pyarrow as pa
@@ -23,15 +23,15 @@ _DAMAGED = 3
 
 def run_jobs_command(jobs: Sequence[Job], sources: Sequence[str], **options: Any) -> int:
     """Run jobs over sources; return the exit code."""
-    from pipeline.render import check_outputs, render, write_outputs
+    from pipeline.render import check_format, check_outputs
     from pipeline.run import run_jobs
 
     names = [job.name for job in jobs]
     settings = _begin(sources, options)
     check_outputs(options["outputs"], names)
-    if len(jobs) > 1 and options["to"] in ("csv", "values", "ndjson"):
-        raise UsageError(f"--to {options['to']} holds one table; write the {len(jobs)} jobs with -o '{{job}}.csv', or use --to json")
-    if len(jobs) == 1 and options["to"] in ("csv", "values", "ndjson") and not options["outputs"]:
+    check_format(options["to"], names)
+    is_by_row = options["to"] in ("csv", "values", "ndjson")
+    if len(jobs) == 1 and is_by_row and not options["outputs"] and options["top"] is None:
         code = _stream(jobs[0], sources, settings, options)
         if code is not None:
             return code
@@ -40,9 +40,23 @@ def run_jobs_command(jobs: Sequence[Job], sources: Sequence[str], **options: Any
         done = run_jobs(jobs, sources, settings, progress.take)
     finally:
         progress.clear()
-    write_outputs(done.results, options["outputs"], csv_safe=options["csv_safe"])
-    render(done.results, options["to"], sys.stdout, top=options["top"])
+    keys = {job.name: settings.by or job.by for job in jobs if job.by}
+    _show(done.results, settings, options, keys)
     return _end(done.account, done.warnings, options)
+
+
+def _show(
+    results: dict[str, pa.Table],
+    settings: Settings,
+    options: dict[str, Any],
+    keys: Mapping[str, Sequence[str]] | None = None,
+) -> None:
+    """Write the results to their files, then to stdout."""
+    from pipeline.render import render, write_outputs
+
+    shared = {"csv_safe": options["csv_safe"], "top": options["top"], "keys": keys}
+    write_outputs(results, options["outputs"], storage_options=settings.storage_options, **shared)
+    render(results, options["to"], sys.stdout, **shared)
 
 
 def _stream(job: Job, sources: Sequence[str], settings: Settings, options: dict[str, Any]) -> int | None:
@@ -53,15 +67,15 @@ def _stream(job: Job, sources: Sequence[str], settings: Settings, options: dict[
     streamed = stream_rows(job, sources, settings)
     if streamed is None:
         return None
-    rows, inputs = streamed
-    stream_batches(rows, options["to"], sys.stdout)
+    schema, rows, inputs = streamed
+    stream_batches(schema, rows, options["to"], sys.stdout, csv_safe=options["csv_safe"])
     return _end(inputs.account, inputs.warnings, options)
 
 
 def run_files_command(sources: Sequence[str], *, quick: bool, **options: Any) -> int:
     """Tell of each file; return the exit code."""
     from pipeline.files import describe_files, describe_quickly
-    from pipeline.render import check_outputs, render, write_outputs
+    from pipeline.render import check_outputs
     from pipeline.run import find_inputs, run_jobs
 
     settings = _begin(sources, options)
@@ -78,8 +92,7 @@ def run_files_command(sources: Sequence[str], *, quick: bool, **options: Any) ->
             progress.clear()
         table = describe_files(inputs, done.counts)
         account, warnings = done.account, done.warnings
-    write_outputs({"files": table}, options["outputs"], csv_safe=options["csv_safe"])
-    render({"files": table}, options["to"], sys.stdout, top=options["top"])
+    _show({"files": table}, settings, options)
     return _end(account, warnings, options)
 
 
@@ -125,7 +138,7 @@ def run_demo_command(directory: str, size_mb: int | None) -> int:
     from pipeline.demo import DEFAULT_SIZE_MB, make_demo
     from pipeline.text import in_bytes
 
-    done = make_demo(Path(directory), size_mb or DEFAULT_SIZE_MB)
+    done = make_demo(Path(directory), DEFAULT_SIZE_MB if size_mb is None else size_mb)
     print(f"{done.lines:,} lines, {in_bytes(done.plain_bytes)} of text in {len(done.paths)} files in {directory}", file=sys.stderr)
     print(f"sawlog volume {directory}/maillog*")
     return 0
@@ -214,9 +227,10 @@ def _end(account: Account, warnings: Sequence[str], options: dict[str, Any]) -> 
     from pipeline.text import escape_controls
 
     if options["account_path"]:
-        from pipeline.outputs.files import write_whole
+        from pipeline.outputs.files import put_files
 
-        write_whole(options["account_path"], account_json(account).encode())
+        text = account_json(account)
+        put_files([(options["account_path"], lambda path: _write_text(path, text))])
     for note in [*account_warnings(account), *map(escape_controls, warnings)]:
         print(f"warning: {note}", file=sys.stderr)
     if not options["quiet"]:
@@ -224,3 +238,7 @@ def _end(account: Account, warnings: Sequence[str], options: dict[str, Any]) -> 
             print(note, file=sys.stderr)
         print(account_line(account), file=sys.stderr)
     return _DAMAGED if account.damaged else 0
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")

@@ -16,6 +16,7 @@ from pipeline.sql import Query
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pipeline.yearless import YearTable
 
     import pyarrow as pa
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from pipeline.query import MapPlan
     from pipeline.read import Block
     from pipeline.sql import Branch
-    from pipeline.years import YearTable
 
 #: Partials of so many tables are combined before more are taken in.
 COMBINE_EVERY = 32
@@ -49,6 +49,8 @@ class MapTask:
 
     Attributes
     ----------
+    years : YearTable
+        Dates the file's year-less stamps.
     is_ahead : bool
         Decode on a thread of its own, in step with the scan: when there are fewer splits than
         workers.

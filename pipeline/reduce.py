@@ -38,10 +38,10 @@ def reduce_partials(mapped: Mapped | None, plan: MapPlan, jobs: Sequence[JobPlan
     results = {}
     for job in jobs:
         own = range(job.first, job.first + len(job.plan.queries))
-        finished = {
-            plan.queries[k].name: _finish_query(plan.queries[k], partials[k]) for k in own
-        }
-        results[job.job.name] = _run(job.plan.final_sql, finished)
+        finished = {plan.queries[k].name: _finish_query(plan.queries[k], partials[k]) for k in own}
+        result = _run(job.plan.final_sql, finished)
+        # Two columns of a result may have one name; DuckDB's own tables give them two.
+        results[job.job.name] = result.rename_columns(job.plan.columns) if job.plan.columns else result
     return results
 
 

@@ -20,6 +20,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -113,13 +114,13 @@ def parse_name(url: str) -> RotatedName:
     RotatedName(base='/var/log/maillog', order=(1, -2), date=None, suffix='.2.gz', is_tentative=False)
     """  # noqa: E501  (an example's output is one line)
     before, path, after = _split_chain(url)
-    folder, _, name = path.rpartition("/")
+    folder, slash, name = path.rpartition("/")
     plain_name = _COMPRESSED.sub("", name) or name
     compression = name[len(plain_name) :]
     stem, ext, order, date, is_tentative = _parse_plain_name(plain_name)
     base_name = stem + ext
     suffix = plain_name[len(stem) :] + compression if base_name != plain_name else compression
-    folder_key = before + folder + ("/" if _ else "")
+    folder_key = before + folder + slash
     return RotatedName(
         base=folder_key + base_name + after,
         order=order,
@@ -142,6 +143,12 @@ def group_sets(urls: Sequence[str]) -> list[list[str]]:
         is_alone = name.is_tentative and name.base not in live
         sets.setdefault(url if is_alone else name.base, []).append(url)
     return [sorted(group, key=lambda url: (names[url].order, url)) for group in sets.values()]
+
+
+def newest_first(rotated_set: Sequence[str]) -> list[list[str]]:
+    """Return the places of a set of `group_sets`, newest first; twins share one place."""
+    places = groupby(rotated_set, key=lambda url: parse_name(url).order)
+    return [list(place) for _, place in places][::-1]
 
 
 def _split_chain(url: str) -> tuple[str, str, str]:
@@ -208,9 +215,9 @@ def _date_of(match: re.Match[str]) -> datetime | None:
             return datetime.fromisocalendar(year, int(parts["week"]), 1)
         if not parts.get("month"):
             return datetime(year, 12, 1)  # noqa: DTZ001  (local time of the logs, as everywhere here)
-        numbers = [int(parts.get(name) or 0) for name in ("hour", "minute", "second")]
         day = int(parts.get("day") or 1)
-        return datetime(year, int(parts["month"]), day, *numbers)  # noqa: DTZ001
+        hour, minute, second = (int(parts.get(name) or 0) for name in ("hour", "minute", "second"))
+        return datetime(year, int(parts["month"]), day, hour, minute, second)  # noqa: DTZ001
     except ValueError:
         return None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from pipeline.errors import SourceError
@@ -60,6 +61,7 @@ def run_jobs(
     arguments: Sequence[str],
     settings: Settings,
     on_done: Callable[[Mapped], None] = lambda _: None,
+    inputs: Inputs | None = None,
 ) -> RunResult:
     """Find, split, map, reduce: answer the jobs in one pass over the sources.
 
@@ -67,6 +69,8 @@ def run_jobs(
     ----------
     on_done : callable
         Told of each mapped split, from any thread.
+    inputs : Inputs, optional
+        What `find_inputs` returned for these arguments, where the caller needs it, too.
 
     Raises
     ------
@@ -80,7 +84,7 @@ def run_jobs(
 
     begin = time.monotonic()
     plan, plans = plan_queries(jobs, settings)
-    inputs = find_inputs(arguments, settings)
+    inputs = inputs or find_inputs(arguments, settings)
     tasks = plan_tasks(inputs, plan, settings)
     merged = None
     if tasks:
@@ -95,16 +99,17 @@ def run_jobs(
 
 def stream_rows(
     job: Job, arguments: Sequence[str], settings: Settings
-) -> tuple[Iterator[pa.Table], Inputs] | None:
+) -> tuple[pa.Schema, Iterator[pa.Table], Inputs] | None:
     """Answer a job that only maps: rows in the order of the lines, as they come.
 
     Returns
     -------
-    tuple of (iterator of pyarrow.Table, Inputs), or None
+    tuple of (pyarrow.Schema, iterator of pyarrow.Table, Inputs), or None
         The account in ``Inputs`` is complete when the iterator has ended. None: the job
         aggregates or sorts, so that there is no row before the last line is read.
     """
     from pipeline.executors import get_executor
+    from pipeline.reduce import reduce_partials
 
     plan, plans = plan_queries([job], settings)
     if not _is_streaming(plan, plans[0]):
@@ -114,8 +119,6 @@ def stream_rows(
     tasks = plan_tasks(inputs, plan, settings)
 
     def rows() -> Iterator[pa.Table]:
-        from pipeline.reduce import reduce_partials
-
         counts: dict[str, FileCounts] = {}
         limit = plan.queries[0].limit
         n_rows = 0
@@ -129,8 +132,6 @@ def stream_rows(
                 yield table
                 if limit is not None and n_rows >= limit:
                     break
-        else:
-            yield reduce_partials(None, plan, plans)[job.name]
         if limit is not None and n_rows >= limit:
             for file, _ in inputs.files:
                 if file.url not in counts or counts[file.url].is_cut:
@@ -138,7 +139,7 @@ def stream_rows(
         take_counts(inputs, counts, settings)
         inputs.account.seconds = round(time.monotonic() - begin, 3)
 
-    return rows(), inputs
+    return reduce_partials(None, plan, plans)[job.name].schema, rows(), inputs
 
 
 def plan_queries(jobs: Sequence[Job], settings: Settings) -> tuple[MapPlan, list[JobPlan]]:
@@ -166,11 +167,16 @@ def find_inputs(arguments: Sequence[str], settings: Settings) -> Inputs:
         Not one argument could be read.
     """
     from pipeline.duplicates import find_duplicates
-    from pipeline.head import read_head, read_tail
+    from pipeline.head import read_head, read_tail, stdin_head, stdin_stream
     from pipeline.source import find_sources
     from pipeline.years import last_stamp, resolve_years
 
-    listing = find_sources(arguments, rotated=settings.rotated, options=settings.storage_options)
+    listing = find_sources(
+        arguments,
+        rotated=settings.rotated,
+        options=settings.storage_options,
+        stdin=lambda: (stdin_head(), stdin_stream()),
+    )
     account = Account()
     account.skipped = [{"file": url, "why": why} for url, why in listing.skipped]
     account.damaged = [Damage(error.url, error.kind, detail=error.detail) for error in listing.failed]
@@ -292,8 +298,6 @@ def _years_entry(file: SourceFile, of_file: FileCounts, anchor: Anchor) -> dict[
 
 
 def _year(microseconds: int) -> int:
-    from datetime import datetime, timedelta
-
     return (datetime(1970, 1, 1) + timedelta(microseconds=microseconds)).year  # noqa: DTZ001  # as written
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from pipeline.read import Block
-    from pipeline.years import YearTable
+    from pipeline.yearless import YearTable
 
 _TYPES = {
     "time": pa.timestamp("us"),

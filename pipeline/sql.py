@@ -8,10 +8,11 @@ names → rows or groups (states, types, aggregates).
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import QueryError, unknown_name
+from pipeline.sql_aggregates import contains_aggregate
 from pipeline.sql_check import Checker, has_parameters
 from pipeline.sql_groups import split_groups
 from pipeline.sql_names import Scope, has_window, make_scope, subqueries
@@ -353,6 +354,9 @@ class _Planner:
 
 def _pieces(scope: Scope, names: list[str], types: list[str]) -> Pieces:
     select = scope.select
+    if select["aggregate_handling"] == "FORCE_AGGREGATES" and _is_all_constant(scope):
+        select = {**select, "aggregate_handling": "STANDARD_HANDLING"}
+        scope = replace(scope, select=select)
     if is_aggregated(select):
         return split_groups(scope, names)
     if select["modifiers"] and select["modifiers"][0]["type"] == "DISTINCT_MODIFIER":
@@ -362,21 +366,20 @@ def _pieces(scope: Scope, names: list[str], types: list[str]) -> Pieces:
     return split_rows(scope, names, types)
 
 
+def _is_all_constant(scope: Scope) -> bool:
+    """GROUP BY ALL with nothing to group by and no aggregate does not group at all."""
+    resolved = scope.resolve(scope.select["select_list"])
+    stars = any(is_expression(node, "STAR") for node in walk(resolved))
+    return not stars and not contains_aggregate(resolved) and scope.is_constant(resolved)
+
+
 def _split_distinct(scope: Scope, names: list[str]) -> Pieces | None:
     """SELECT DISTINCT without more is a grouping by all of its items: far fewer rows travel."""
     select = scope.select
     first, *others = select["modifiers"]
     if first["distinct_on_targets"] or select["qualify"] or has_window(select["select_list"]):
         return None
-    grouped = Scope(
-        scope.parser,
-        {**select, "modifiers": others},
-        scope.relation,
-        scope.qualifier,
-        scope.columns,
-        scope.sql,
-        scope.aliases,
-    )
+    grouped = replace(scope, select={**select, "modifiers": others})
     try:
         return split_groups(grouped, names, is_distinct=True)
     except QueryError:

@@ -29,7 +29,7 @@ from pipeline.sql_tree import (
     rewrite,
     walk,
 )
-from pipeline.sql_types import is_lost_in_partial, needs_restoring, transport, type_text
+from pipeline.sql_types import restored, transport, type_text
 
 _NOTHING: frozenset[str] = frozenset()
 
@@ -178,7 +178,7 @@ def split_groups(scope: Scope, names: list[str], *, is_distinct: bool = False) -
     if is_distinct:
         expressions = items
     elif select["aggregate_handling"] == "FORCE_AGGREGATES":
-        expressions = [item for item in items if not contains_aggregate(scope.resolve(item))]
+        expressions = _all_keys(scope, items)
     else:
         expressions = [_group_expression(scope, items, g) for g in select["group_expressions"]]
         sets = select["group_sets"]
@@ -207,6 +207,12 @@ def expand_stars(scope: Scope) -> list[Node]:
         hidden |= {name["column"].lower() for name in item["qualified_exclude_list"]}
         items += [column(real) for name, real in scope.columns.items() if name not in hidden]
     return items
+
+
+def _all_keys(scope: Scope, items: list[Node]) -> list[Node]:
+    """GROUP BY ALL: the items that are neither constant nor have an aggregate in them."""
+    resolved = ((item, scope.resolve(item)) for item in items)
+    return [i for i, r in resolved if not contains_aggregate(r) and not scope.is_constant(r)]
 
 
 def _group_expression(scope: Scope, items: list[Node], expression: Node) -> Node:
@@ -292,7 +298,7 @@ class _Assembly:
     def _values_call(self, call: Node, *, counted: bool) -> Node:
         """Return a call over the rows of its own branch; equal branches are one."""
         parts: list[Node] = [argument["expression"] for argument in call["arguments"]]
-        parts = [part for part in parts if not self._is_constant(part)] or parts[:1]
+        parts = [part for part in parts if not self.scope.is_constant(part)] or parts[:1]
         parts += [order["expression"] for order in call["order_bys"]["orders"]]
         if call["filter"]:
             parts.append(call["filter"])
@@ -318,13 +324,6 @@ class _Assembly:
         if over["filter"]:
             own += f" AND {over['filter']['column_names'][0]}"
         return {**over, "filter": self.parser.expression(own)}
-
-    @staticmethod
-    def _is_constant(expression: Node) -> bool:
-        return not any(
-            is_expression(node, "COLUMN_REF") or is_expression(node, "SUBQUERY")
-            for node in walk(expression)
-        )
 
     def pieces(self, above: Node) -> Pieces:
         """Return the finished texts."""
@@ -361,8 +360,7 @@ class _Assembly:
             items.append({**self.parser.expression("count(*)"), "alias": "_rows"})
         text = self._select(items, n_keys=len(self.key_names))
         self.texts.append(text)
-        expressions = self.parser.plan(text)["expressions"]
-        types = dict(zip((item["alias"] for item in items), map(_return_type, expressions), strict=True))
+        types = self._types(text, items)
         states = read_states(self.scope, calls, types)
         map_sql = self._sent(text, {n: k for n, k in types.items() if n in self.key_names}, types)
         merged = [f"{state.merge()} AS {name}" for name, state in states.items()]
@@ -375,6 +373,14 @@ class _Assembly:
         wrap = self.parser.expression("struct_pack(v := 1)")
         wrap["arguments"][0]["expression"] = {**call["arguments"][0]["expression"], "alias": "v"}
         return {**call, "arguments": [{"name": "", "expression": wrap}]}
+
+    def _types(self, text: str, items: list[Node]) -> dict[str, dict[str, Any]]:
+        """Bound types of a query's columns."""
+        plan = self.parser.plan(text)
+        while plan["type"] != "LOGICAL_PROJECTION":  # below the CTEs that it may have
+            plan = plan["children"][-1]
+        names = (item["alias"] for item in items)
+        return dict(zip(names, map(_return_type, plan["expressions"]), strict=True))
 
     def _key_items(self) -> list[Node]:
         keys = self.groups.keys.values()
@@ -415,8 +421,7 @@ class _Assembly:
                 ) from None
             if on_its_way is not None:
                 casts[name] = f"CAST({name} AS {on_its_way}) AS {name}"
-            if is_lost_in_partial(spelled) or needs_restoring(spelled):
-                self.restore[name] = spelled
+            self.restore[name] = spelled
         if not casts:
             return text
         return f"SELECT {_commas([casts.get(name, name) for name in order])} FROM ({text})"
@@ -428,13 +433,7 @@ class _Assembly:
         items += [{**part, "alias": name} for name, part in values.columns.items()]
         text = self._select(items)
         self.texts.append(text)
-        kinds = dict(
-            zip(
-                (item["alias"] for item in items),
-                map(_return_type, self.parser.plan(text)["expressions"]),
-                strict=True,
-            )
-        )
+        kinds = self._types(text, items)
         rows = self._sent(text, kinds, kinds)
         if not values.counted:
             return f"SELECT DISTINCT * FROM ({rows})", "SELECT DISTINCT * FROM partials"
@@ -472,8 +471,8 @@ class _Assembly:
         return text + (f" ORDER BY {_commas(self.key_names)}" if self.key_names else "")
 
     def _restored(self, name: str) -> str:
-        kind = self.restore.get(name)
-        return name if kind is None else f"CAST({name} AS {kind}) AS {name}"
+        value = restored(name, self.restore.get(name, ""))
+        return name if value == name else f"{value} AS {name}"
 
     def _grouping(self) -> str:
         if not self.key_names:

@@ -113,6 +113,13 @@ class Scope:
             return name
         return None
 
+    def is_constant(self, resolved: Any) -> bool:
+        """Tell whether a resolved expression is the same for every row."""
+        return not any(
+            is_expression(node, "COLUMN_REF") and node["column_names"][0] == self.qualifier
+            for node in walk(resolved)
+        )
+
     def is_session_word(self, node: Node) -> bool:
         """Tell whether a reference is a word such as ``user`` that names no column here."""
         names = node["column_names"]

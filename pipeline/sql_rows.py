@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from pipeline.sql_aggregates import contains_aggregate
 from pipeline.sql_names import Scope, has_window
 from pipeline.sql_tree import Node, column, constant, integer_of, is_expression, quote
-from pipeline.sql_tree import walk
-from pipeline.sql_types import is_lost_in_partial, needs_restoring, transport
+from pipeline.sql_tree import rewrite, walk
+from pipeline.sql_types import is_lost_in_partial, restored, transport
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,7 +43,9 @@ def split_rows(scope: Scope, names: Sequence[str], types: Sequence[str]) -> Piec
     select = scope.select
     for part in ("select_list", "qualify"):
         scope.resolve(select[part])
-    touched = touched_columns(scope, scope.parser.text(select))
+    touched: Sequence[str] = touched_columns(scope, scope.parser.text(select))
+    if any(node.get("replace_list") or node.get("rename_list") for node in walk(select)):
+        touched = list(scope.columns.values())  # REPLACE and RENAME name columns unread
     if _is_stream(scope):
         return _stream(scope, names, types, touched)
     return _collect(scope, touched)
@@ -64,7 +66,8 @@ def _stream(
     """Everything runs in map; finish gives the columns their names and cuts at LIMIT."""
     parser, select = scope.parser, scope.select
     n_rows = limit_of(scope)
-    body = {**select, "modifiers": [], "select_list": scope.resolve(select["select_list"])}
+    items = _stars_over(scope.resolve(select["select_list"]), touched)
+    body = {**select, "modifiers": [], "select_list": items}
     if touched:
         # The rows go through a subquery with the columns in the relation's order, for SELECT *.
         body["from_table"] = _subquery(scope, _filtered(scope, touched))
@@ -76,7 +79,7 @@ def _stream(
     cut = "" if n_rows is None else f" LIMIT {n_rows}"
     rows = f"SELECT {casts} FROM ({parser.text(body)}) AS _r({', '.join(cells)}){cut}"
     fields = ", ".join(
-        f"{_received(quote(c), kind)} AS {quote(name)}"
+        f"{restored(quote(c), kind)} AS {quote(name)}"
         for c, name, kind in zip(cells, names, types, strict=True)
     )
     finish = {**parser.parse(f"SELECT {fields} FROM partials0"), "modifiers": select["modifiers"]}
@@ -96,7 +99,7 @@ def _collect(scope: Scope, touched: Sequence[str]) -> Pieces:
     kinds = dict(zip(*parser.describe(rows), strict=True))
     sent = ", ".join(_sent(scope, quote(name), kind) for name, kind in kinds.items())
     back = ", ".join(
-        f"{_received(quote(name), kind)} AS {quote(name)}" for name, kind in kinds.items()
+        f"{restored(quote(name), kind)} AS {quote(name)}" for name, kind in kinds.items()
     )
     top = _top_order(scope) if not any(is_lost_in_partial(k) for k in kinds.values()) else None
     map_sql, combine_sql = f"SELECT {sent} FROM ({rows})", "SELECT * FROM partials"
@@ -105,6 +108,7 @@ def _collect(scope: Scope, touched: Sequence[str]) -> Pieces:
         combine_sql = _top(scope, top, combine_sql)
     finish = {
         **select,
+        "select_list": _stars_over(select["select_list"], touched),
         "where_clause": None,
         "from_table": _subquery(scope, parser.parse(f"SELECT {back} FROM partials0")),
     }
@@ -113,6 +117,21 @@ def _collect(scope: Scope, touched: Sequence[str]) -> Pieces:
         finish_sql=parser.text(finish),
         columns=frozenset(name.lower() for name in touched),
     )
+
+
+def _stars_over(items: list[Node], touched: Sequence[str]) -> list[Node]:
+    """Copy select items; ``* EXCLUDE`` then names only columns that are there."""
+    there = {name.lower() for name in touched}
+
+    def change(node: Node) -> Node | None:
+        if not is_expression(node, "STAR"):
+            return None
+        hidden = [name for name in node["exclude_list"] if name.lower() in there]
+        qualified = [n for n in node["qualified_exclude_list"] if n["column"].lower() in there]
+        return {**node, "exclude_list": hidden, "qualified_exclude_list": qualified}
+
+    changed: list[Node] = rewrite(items, change)
+    return changed
 
 
 def _filtered(scope: Scope, touched: Sequence[str]) -> Node:
@@ -146,13 +165,6 @@ def _sent(scope: Scope, name: str, kind: str) -> str:
             scope.select,
         ) from None
     return name if on_its_way is None else f"CAST({name} AS {on_its_way}) AS {name}"
-
-
-def _received(name: str, kind: str) -> str:
-    """Return the expression that gives a column of a partial its type back."""
-    if is_lost_in_partial(kind) or needs_restoring(kind):
-        return f"CAST({name} AS {kind})"
-    return name
 
 
 def _top_order(scope: Scope) -> tuple[list[Node], int] | None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pipeline.sql_tree import Node, literal
-from pipeline.sql_types import is_lost_in_partial, type_text
+from pipeline.sql_types import NULL_TYPES, is_lost_in_partial, type_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -92,7 +92,8 @@ def read_states(
         if kind == "last":
             field = type_text(bound["type_info"]["child_types"][0]["second"])
             last = f"last({name}){{}}"
-            states[name] = LastColumn(last, f"CAST(({last}).v AS {field})", name)
+            value = "NULL" if field in NULL_TYPES else f"CAST(({last}).v AS {field})"
+            states[name] = LastColumn(last, value, name)
         else:
             merged = f"combine_aggr({_as_state(scope, name, call, bound)}){{}}"
             states[name] = StateColumn(merged, f"finalize({merged})")

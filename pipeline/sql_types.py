@@ -14,6 +14,8 @@ _RESTORED = re.compile(r"\b(?:HUGEINT|UUID|JSON|ENUM|TIMESTAMP_S)\b")
 _LOST = re.compile(r"\b(?:UHUGEINT|BIT|UNION|VARIANT|BIGNUM|GEOMETRY|TIMETZ)\b|TIME WITH TIME ZONE")
 #: lost in a partial: Parquet knows no INTERVAL and no seconds, an ENUM comes back as VARCHAR
 _LOST_IN_PARTIAL = re.compile(_LOST.pattern + r"|\b(?:INTERVAL|ENUM|TIMESTAMP_S)\b")
+#: the type of a bare NULL, as the binder and as a bound plan spell it; it has no cast
+NULL_TYPES = ('"NULL"', "NULL")
 _SPELLED = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"")
 
 
@@ -60,6 +62,15 @@ def is_lost_in_partial(kind: str) -> bool:
     return _LOST_IN_PARTIAL.search(_names_of(kind)) is not None
 
 
+def restored(name: str, kind: str) -> str:
+    """Return the expression that gives a column of a partial its type back."""
+    if kind in NULL_TYPES:
+        return "NULL"
+    if is_lost_in_partial(kind) or needs_restoring(kind):
+        return f"CAST({name} AS {kind})"
+    return name
+
+
 def transport(kind: str) -> str | None:
     """Return the type to which a column of a partial is cast on its way, None for its own.
 
@@ -68,7 +79,7 @@ def transport(kind: str) -> str | None:
     ValueError
         If there is no such type.
     """
-    if kind == '"NULL"' or kind == "NULL":
+    if kind in NULL_TYPES:
         return "INTEGER"
     if not is_lost_in_partial(kind):
         return None

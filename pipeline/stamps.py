@@ -77,10 +77,10 @@ def parse_stamp(line: bytes) -> YearlessStamp | datetime | None:
         if 1 <= day <= _MONTH_DAYS[month - 1] and hour < 24 and minute < 60 and second <= 60:
             return YearlessStamp(month, day, hour, minute, second)
     elif match := _DATED.match(line):
-        *date, second = (int(part) for part in match.groups())
+        year, month, day, hour, minute, second = (int(part) for part in match.groups())
         try:
             # A leap second can't be a datetime; here nothing depends on one second.
-            return datetime(*date, min(second, 59)) if second <= 60 else None  # type: ignore[arg-type]  # noqa: DTZ001
+            return datetime(year, month, day, hour, minute, second - (second == 60))  # noqa: DTZ001
         except ValueError:
             return None
     return None

@@ -26,23 +26,29 @@ one holds.
 
 from __future__ import annotations
 
-from array import array
-from calendar import isleap
-from dataclasses import dataclass
-from datetime import date, datetime, timedelta
-from itertools import groupby, pairwise
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from pipeline.errors import UsageError
-from pipeline.rotation import group_sets, parse_name
+from pipeline.rotation import group_sets, newest_first, parse_name
 from pipeline.stamps import (
+    Evidence,
     YearlessStamp,
     find_evidence,
     first_stamp,
     is_credible,
     last_stamp,
+    parse_stamp,
     place_stamp,
 )
+from pipeline.year_checks import (
+    check_years,
+    evidence_of,
+    evidence_of_anchor,
+    provably_outside,
+    resolved_stamps,
+)
+from pipeline.yearless import IMPOSSIBLE_DAY, Anchor, YearTable, resolve_stamp, year_of, year_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -52,45 +58,26 @@ if TYPE_CHECKING:
 __all__ = [
     "IMPOSSIBLE_DAY",
     "Anchor",
-    "FileTimes",
+    "Evidence",
+    "YearTable",
     "YearlessStamp",
     "check_years",
+    "evidence_of",
+    "evidence_of_anchor",
     "find_evidence",
     "first_stamp",
     "last_stamp",
+    "parse_stamp",
+    "provably_outside",
     "resolve_years",
+    "resolved_stamps",
     "year_of",
     "year_table",
 ]
 
-HALF_YEAR = timedelta(days=183)
+_HALF_YEAR = timedelta(days=183)
 _NAME_SLACK = timedelta(days=35)
 _SLACK = timedelta(days=1)
-
-#: What `year_table` holds for days that no year has.
-IMPOSSIBLE_DAY = -(1 << 31)
-_TABLE_LENGTH = 13 * 32
-_EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
-_MONTH_DAYS = (0, 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
-
-
-@dataclass(frozen=True, slots=True)
-class Anchor:
-    """How late the year-less stamps of a file can be, and how that is known.
-
-    Attributes
-    ----------
-    limit : datetime
-        Anchor plus slack, in naive local time as on the lines: no year-less stamp is later.
-    evidence : str
-        One of the names in the table above, or ``--year``.
-    is_guess : bool
-        It rests on nothing better than the store's mtime.
-    """
-
-    limit: datetime
-    evidence: str
-    is_guess: bool
 
 
 def resolve_years(
@@ -131,7 +118,7 @@ def resolve_years(
     anchors: dict[str, Anchor] = {}
     for group in group_sets(list(by_url)):
         newer: Anchor | None = None
-        for tier in _newest_first(group):
+        for tier in newest_first(group):
             for url in tier:
                 if forced:
                     anchors[url] = newer or forced
@@ -141,148 +128,10 @@ def resolve_years(
     return {url: anchors[url] for url in by_url}
 
 
-def year_of(month: int, day: int, hour: int, minute: int, second: int, limit: datetime) -> int:  # noqa: PLR0917
-    """Return the latest year that has this date and does not put the stamp later than ``limit``.
-
-    The slow reference of `year_table`. Fractions of a second do not count; ``second`` may be 60.
-
-    Raises
-    ------
-    ValueError
-        If no year has such a date.
-    """
-    if not (1 <= month <= 12 and 1 <= day <= _MONTH_DAYS[month]):
-        raise ValueError(f"no year has a day {day} of month {month}")
-    limit_stamp = (limit.month, limit.day, limit.hour, limit.minute, limit.second)
-    year = limit.year - ((month, day, hour, minute, second) > limit_stamp)
-    while (month, day) == (2, 29) and not isleap(year):
-        year -= 1
-    return year
-
-
-def year_table(limit: datetime) -> array[int]:
-    """Return the resolved day of every month and day, for the scan kernel.
-
-    Returns
-    -------
-    array of 2 x 13 * 32 int32
-        At ``month * 32 + day``: days since 1970-01-01 in the resolved year of a stamp whose
-        second of the day is at most that of ``limit`` (``hour * 3600 + minute * 60 + second``);
-        416 further that of a later one. They differ only on the limit's own month and day.
-        `IMPOSSIBLE_DAY` where no year has such a day (Feb 30; month or day 0).
-    """
-    table = array("i", [IMPOSSIBLE_DAY]) * (2 * _TABLE_LENGTH)
-    for month in range(1, 13):
-        for day in range(1, _MONTH_DAYS[month] + 1):
-            # 24:00:00 is later than any limit of the same day, 00:00:00 than none.
-            for half, hour in ((0, 0), (1, 24)):
-                year = year_of(month, day, hour, 0, 0, limit)
-                place = half * _TABLE_LENGTH + month * 32 + day
-                table[place] = date(year, month, day).toordinal() - _EPOCH_ORDINAL
-    return table
-
-
-@dataclass(frozen=True, slots=True)
-class FileTimes:
-    """What the scan of one file found, with years resolved; None where no line has a time.
-
-    Attributes
-    ----------
-    url : str
-        The file.
-    evidence : str
-        Of its `Anchor`.
-    first, last : datetime or None
-        Times of the first and the last dated line in file order.
-    earliest, latest : datetime or None
-        Least and greatest time.
-    steps_back : bool
-        Somewhere a line is more than 183 days earlier than the dated line before it.
-    """
-
-    url: str
-    evidence: str
-    first: datetime | None
-    last: datetime | None
-    earliest: datetime | None
-    latest: datetime | None
-    steps_back: bool = False
-
-
-_SURE = ("dated stamps", "queue ids", "message-ids", "file name")
-
-
-def check_years(files: Sequence[FileTimes]) -> list[str]:
-    """Return what contradicts the resolved years, one sentence each.
-
-    Parameters
-    ----------
-    files : sequence of FileTimes
-        In any order; rotated sets are found by name.
-    """
-    by_url = {file.url: file for file in files}
-    messages = [message for file in by_url.values() for message in _check_file(file)]
-    for group in group_sets(list(by_url)):
-        # Twins (maillog.1 beside maillog.1.gz) have no order: the first stands for its tier.
-        tiers = [tier[0] for tier in reversed(list(_newest_first(group)))]
-        dated = [by_url[url] for url in tiers if by_url[url].latest is not None]
-        for older, newer in pairwise(dated):
-            messages += _check_neighbours(older, newer)
-    return messages
-
-
-def _check_file(file: FileTimes) -> Iterator[str]:
-    if not (file.earliest and file.latest):
-        return
-    days = (file.latest - file.earliest).days
-    if days > 366 and (file.earliest.month, file.earliest.day) == (2, 29):
-        yield (
-            f"{file.url}: a line of Feb 29 can only be of {file.earliest.year}, but other lines "
-            f"are of {file.latest.year}. Is {file.latest.year} right? --year sets it."
-        )
-    elif file.steps_back or days > 366:
-        yield (
-            f"{file.url}: the times run from {file.earliest:%Y-%m-%d} to {file.latest:%Y-%m-%d} "
-            f"and {'go back by more than half a year' if file.steps_back else 'span over a year'}: "
-            "the file holds more than a year, or lines out of order; their years may be wrong."
-        )
-
-
-def _check_neighbours(older: FileTimes, newer: FileTimes) -> Iterator[str]:
-    """Compare two neighbours of a rotated set, both with times."""
-    assert older.latest
-    assert newer.earliest
-    begin = newer.first or newer.earliest
-    if older.latest - begin > HALF_YEAR:
-        yield (
-            f"{older.url} ends at {older.latest:%Y-%m-%d}, but {newer.url}, which should be newer, "
-            f"begins at {begin:%Y-%m-%d}: their years or the order of the rotated set are wrong."
-        )
-    elif older.latest - begin > _SLACK:
-        yield (
-            f"{older.url} ends at {older.latest:%Y-%m-%d}, later than {newer.url} begins "
-            f"({begin:%Y-%m-%d}): the rotated set is out of order or overlaps."
-        )
-    elif begin - older.latest > HALF_YEAR and not (
-        older.evidence in _SURE and newer.evidence in _SURE
-    ):
-        yield (
-            f"Between the end of {older.url} ({older.latest:%Y-%m-%d}) and the begin of "
-            f"{newer.url} ({begin:%Y-%m-%d}) lies more than half a year: "
-            "one of their years may be wrong. --year sets that of the newest line."
-        )
-
-
-def _newest_first(group: Sequence[str]) -> Iterator[list[str]]:
-    """Yield the files of a rotated set by place, newest first; twins share one place."""
-    tiers = [list(tier) for _, tier in groupby(group, key=lambda url: parse_name(url).order)]
-    return reversed(tiers)
-
-
 def _best_anchor(file: SourceFile, head: Head, newer: Anchor | None, now: datetime) -> Anchor:
     """Return the anchor by the best evidence there is."""
     if found := find_evidence(head.text, now):
-        return Anchor(found.time + HALF_YEAR, found.kind, is_guess=False)
+        return Anchor(found.time + _HALF_YEAR, found.kind, is_guess=False)
     name_date = parse_name(file.url).date
     # A name of a year or month in progress lies after now, but not by more than a year.
     if name_date and is_credible(name_date, now + timedelta(days=366)):
@@ -290,7 +139,7 @@ def _best_anchor(file: SourceFile, head: Head, newer: Anchor | None, now: dateti
     own = list(_own_times(file, head, now))
     if newer:
         tightest = min(own, key=lambda anchor: anchor.limit, default=newer)
-        return tightest if newer.limit - tightest.limit > HALF_YEAR else newer
+        return tightest if newer.limit - tightest.limit > _HALF_YEAR else newer
     return own[0] if own else Anchor(now + _SLACK, "run start", is_guess=True)
 
 
@@ -317,11 +166,9 @@ def _bound_by_first_lines(tier: Sequence[tuple[Head, Anchor]]) -> Anchor | None:
     """Return what the first lines of a tier say about older files; None without a stamp."""
     bounds = []
     for head, anchor in tier:
-        stamp = first_stamp(head.text)
-        if isinstance(stamp, YearlessStamp):
-            stamp = place_stamp(stamp, year_of(*stamp, anchor.limit))
-        if stamp:
-            bounds.append(Anchor(stamp + _SLACK, "next file", anchor.is_guess))
+        if stamp := first_stamp(head.text):
+            first = resolve_stamp(stamp, anchor.limit)
+            bounds.append(Anchor(first + _SLACK, "next file", anchor.is_guess))
     return max(bounds, key=lambda anchor: anchor.limit, default=None)
 
 

@@ -10,13 +10,17 @@ bytes to look back to: the decoder that runs beside it does.
 
 from __future__ import annotations
 
+import sys
 from array import array
 
 import cython
 
+if cython.compiled:
+    from cython.cimports.libc.string import memcpy
+
 COMPILED = cython.compiled
 
-_M64 = cython.declare(cython.ulonglong, 0xFFFFFFFFFFFFFFFF)
+_IS_LITTLE_ENDIAN = cython.declare(cython.bint, sys.byteorder == "little")
 
 # What the next bits of the stream are.
 _HEADER = cython.declare(cython.int, 0)
@@ -44,7 +48,7 @@ _POINT = cython.declare(cython.int, 2)
 #   bits 16-31  plain bytes, without what the extra bits add
 # An entry of the table of distances is the bits to drop, extra bits included, or bit 7.
 # Codes that are longer than an index go through the slow canonical decoder.
-_LIT_BITS = cython.declare(cython.int, 12)
+_LIT_BITS = cython.declare(cython.int, 10)
 _DIST_BITS = cython.declare(cython.int, 10)
 _MATCH = cython.declare(cython.uint, 1 << 14)
 _SLOW = cython.declare(cython.uint, 1 << 15)
@@ -290,7 +294,7 @@ class Walker:
                     return _HUNGRY
                 self._skip_stored(n)
                 continue
-            if self.state == _SYMBOLS and n - self.pos >= 8:
+            if self.state == _SYMBOLS and n - self.pos >= 8 and _IS_LITTLE_ENDIAN:
                 self._fast(data, n)
             while self.n_bits <= 56 and self.pos < n and self.state != _STORED:
                 self.bits |= cython.cast(cython.ulonglong, data[self.pos]) << self.n_bits
@@ -652,11 +656,14 @@ class Walker:
         skip: cython.uint
         far: cython.uint
         rest: cython.ulonglong
+        all_ones: cython.ulonglong = 0xFFFFFFFFFFFFFFFF
+        slow: cython.uint = 1 << 15  # local, for the compiler: _SLOW and _NO_DIST
+        no_dist: cython.uint = 1 << 7
         lit_mask: cython.uint = (cython.cast(cython.uint, 1) << _LIT_BITS) - 1
         dist_mask: cython.uint = (cython.cast(cython.uint, 1) << _DIST_BITS) - 1
         lit: cython.uint[::1] = self.lit
         dist: cython.uchar[::1] = self.dist
-        bits = (bits | (_word(data, pos) << n_bits)) & _M64
+        bits = (bits | (_word(data, pos) << n_bits)) & all_ones
         pos += (63 - n_bits) >> 3
         n_bits |= 56
         entry = lit[bits & lit_mask]
@@ -664,16 +671,16 @@ class Walker:
             # Afterwards 56 to 63 bits count. Those above are true as well, and will be OR-ed with
             # themselves when their byte is taken in. An entry and its distance take 40 at most, so
             # that the next entry can be looked up before this, while the load is on its way.
-            bits = (bits | (_word(data, pos) << n_bits)) & _M64
+            bits = (bits | (_word(data, pos) << n_bits)) & all_ones
             pos += (63 - n_bits) >> 3
             n_bits |= 56
-            if entry & _SLOW:
+            if entry & slow:
                 break
             skip = entry & 63
             rest = bits >> skip
             # No branch on whether it is a match: nothing could foretell it.
             far = dist[rest & dist_mask] & (0 - ((entry >> 14) & 1))
-            if far & _NO_DIST:
+            if far & no_dist:
                 break
             plain += (entry >> 16) + (
                 (bits >> ((entry >> 6) & 31)) & ((1 << ((entry >> 11) & 7)) - 1)
@@ -691,14 +698,10 @@ class Walker:
 @cython.nogil
 @cython.exceptval(check=False)
 def _word(data: cython.const[cython.uchar][::1], i: cython.Py_ssize_t) -> cython.ulonglong:
-    """Return 8 bytes as a number; compilers make one load of it."""
-    return (
-        cython.cast(cython.ulonglong, data[i])
-        | (cython.cast(cython.ulonglong, data[i + 1]) << 8)
-        | (cython.cast(cython.ulonglong, data[i + 2]) << 16)
-        | (cython.cast(cython.ulonglong, data[i + 3]) << 24)
-        | (cython.cast(cython.ulonglong, data[i + 4]) << 32)
-        | (cython.cast(cython.ulonglong, data[i + 5]) << 40)
-        | (cython.cast(cython.ulonglong, data[i + 6]) << 48)
-        | (cython.cast(cython.ulonglong, data[i + 7]) << 56)
-    )
+    """Return 8 bytes as a number, on a machine that stores the lowest first."""
+    word: cython.ulonglong = 0
+    if cython.compiled:
+        memcpy(cython.address(word), cython.address(data[i]), 8)
+        return word
+    else:
+        return int.from_bytes(data[i : i + 8], "little")

@@ -177,7 +177,7 @@ class Stamp:
             i = self.utc_offset(p, i, e)
         else:
             key = month * 32 + day
-            if key == self.limit_index and (self.second > self.limit_s or (self.second == self.limit_s and self.us > 0)):
+            if key == self.limit_index and self.second > self.limit_s:
                 self.date = self.later[key]
         if self.date == NO_DATE:
             return -1

@@ -3,32 +3,28 @@
 A member's handle is a window onto the archive, with a handle of its own: several threads read
 members, or one member, side by side. What has no random access (a tar inside a compression or on
 standard input, a deflated zip member that is read in pieces) is spooled once into a private
-temporary folder, which is removed at exit; its files have numbers for names.
+temporary folder (`pipeline.sources.spool`).
 """
 
 from __future__ import annotations
 
 import io
-import itertools
 import os
-import shutil
 import tarfile
 import threading
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from pipeline.errors import SourceError
+from pipeline.sources.spool import PIECE_BYTES, new_spool, write_spool
 
 if TYPE_CHECKING:
     import zipfile
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from typing import Any
 
-    from pipeline.compression.base import PlainReader
 
-_PIECE_BYTES = 1 << 20
 # A header of extended names is some hundred bytes; a hostile one may claim gigabytes.
 _MAX_HEADER_BYTES = 16 << 20
 _ZIP_METHODS = (0, 8, 12, 14)  # stored, deflated, bzip2, lzma: what zipfile can do
@@ -73,15 +69,18 @@ class Archive:
     failed: list[tuple[str, str]] = field(default_factory=list)
     damage: str = ""
 
+    _twins: dict[str, int] = field(default_factory=dict)
+
     def add(self, name: str, size: int, mtime: float | None, place: int | zipfile.ZipInfo) -> None:
         """Enter a member; the second of the same name gets ``#2``: both are read."""
-        label = _label(name)
-        labels = (label, *(f"{label}#{number}" for number in range(2, len(self.members) + 2)))
-        free = next(one for one in labels if one not in self.members)
+        label = free = _label(name)
+        while free in self.members:
+            self._twins[label] = self._twins.get(label, 1) + 1
+            free = f"{label}#{self._twins[label]}"
         self.members[free] = Member(free, size, mtime, place)
 
 
-class Window(io.RawIOBase):
+class _Window(io.RawIOBase):
     """A range of a stored file as a file of its own, which owns the handle."""
 
     def __init__(self, stored: BinaryIO, offset: int, size: int) -> None:
@@ -135,7 +134,7 @@ def read_tar(open_base: Callable[[], BinaryIO], size: int) -> Archive:
     """
 
     def open_member(member: Member) -> BinaryIO:
-        return cast("BinaryIO", Window(open_base(), cast("int", member.place), member.size))
+        return cast("BinaryIO", _Window(open_base(), cast("int", member.place), member.size))
 
     archive = Archive(open_member)
     with open_base() as stored:
@@ -178,58 +177,29 @@ def read_zip(open_base: Callable[[], BinaryIO]) -> Archive:
     return archive
 
 
-def spool_plain(reader: PlainReader) -> tuple[Path, str]:
-    """Write the plain bytes of a reader into the temporary folder; closes the reader.
-
-    Returns
-    -------
-    tuple of (Path, str)
-        The file, and what was damaged: then it holds every plain byte before the damage.
-    """
-    from pipeline.errors import DamageError
-
-    buffer = memoryview(bytearray(_PIECE_BYTES))
-    damage = ""
-    with reader, _new_spool() as spool:
-        try:
-            while n := reader.readinto(buffer):
-                _write(spool, buffer[:n])
-        except DamageError as error:
-            damage = str(error)
-    return Path(spool.name), damage
-
-
-def spool_stream(stream: BinaryIO) -> Path:
-    """Write a stream to its end into the temporary folder."""
-    with _new_spool() as spool:
-        while piece := stream.read(_PIECE_BYTES):
-            _write(spool, memoryview(piece))
-    return Path(spool.name)
-
-
-class _Headers(io.BufferedIOBase):
+class _Headers:
     """The handle that tarfile gets: it refuses headers of hostile size."""
 
     def __init__(self, stored: BinaryIO) -> None:
         self._stored = stored
-        self.tell = stored.tell  # type: ignore[method-assign]
-        self.seek = stored.seek  # type: ignore[method-assign,assignment]
+        self.tell = stored.tell
+        self.seek = stored.seek
 
-    def read(self, size: int | None = -1, /) -> bytes:
-        if size is None or not 0 <= size <= _MAX_HEADER_BYTES:
+    def read(self, size: int) -> bytes:
+        if not 0 <= size <= _MAX_HEADER_BYTES:
             raise tarfile.ReadError(f"a header of {size} bytes")
         return self._stored.read(size)
 
 
 def _read_one_tar(stored: BinaryIO, start: int, size: int, archive: Archive) -> int | None:
     """List the tar archive that begins at ``start``; return where another one begins."""
-    window = Window(cast("BinaryIO", _Unowned(stored)), start, size - start)
+    window = _Window(cast("BinaryIO", _Unowned(stored)), start, size - start)
     position = 0
     try:
         tar = tarfile.open(  # noqa: SIM115  (it owns nothing; its end is the window's)
-            fileobj=_Headers(cast("BinaryIO", window)), mode="r:", errors="surrogateescape"
+            fileobj=cast("BinaryIO", _Headers(cast("BinaryIO", window))), mode="r:"
         )
-        for member in _members(tar):
+        while member := tar.next():
             _add_tar_member(archive, member, start)
             position = tar.offset
             _check_whole(position, size - start)
@@ -238,13 +208,6 @@ def _read_one_tar(stored: BinaryIO, start: int, size: int, archive: Archive) -> 
         archive.damage = f"cut or damaged after byte {start + position:,}: {error}"
         return None
     return _find_next_tar(stored, start + position, size, archive)
-
-
-def _members(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
-    """Yield the members without keeping them all in tarfile's own list."""
-    while member := tar.next():
-        yield member
-        tar.members.clear()
 
 
 def _check_whole(end: int, size: int) -> None:
@@ -259,6 +222,8 @@ def _add_tar_member(archive: Archive, member: tarfile.TarInfo, start: int) -> No
         return
     if member.issparse():
         archive.skipped.append((_label(member.name), "a sparse file"))
+    elif member.islnk() and (target := archive.members.get(_label(member.linkname))):
+        archive.add(member.name, target.size, target.mtime, target.place)
     elif member.issym() or member.islnk():
         archive.skipped.append((_label(member.name), f"a link to {_label(member.linkname)}"))
     elif not member.isreg():
@@ -272,25 +237,21 @@ def _find_next_tar(stored: BinaryIO, position: int, size: int, archive: Archive)
 
     tarfile itself ends without a word at a header it can't read.
     """
-    from pipeline.sniff import is_tar
+    from pipeline.sources.sniff import is_tar
 
+    begin = position
     stored.seek(position)
-    is_end = True
-    while position < size:
-        piece = stored.read(min(_PIECE_BYTES, size - position))
-        if not piece:
-            break
+    while piece := stored.read(min(PIECE_BYTES, max(0, size - position))):
         rest = piece.lstrip(b"\0")
         if rest:
             place = position + (len(piece) - len(rest)) // 512 * 512
             stored.seek(place)
-            if not is_end and is_tar(stored.read(512)):
+            if place > begin and is_tar(stored.read(512)):
                 return place
             archive.damage = f"no tar header at byte {place:,}; what follows is not read"
             return None
         position += len(piece)
-        is_end = False
-    if is_end:
+    if position == begin:
         archive.damage = f"ends at byte {size:,} without the mark of a tar's end: it may be cut"
     return None
 
@@ -341,7 +302,7 @@ class _ZipMember(io.RawIOBase):
         if self._position != self._handle_position:
             self._move()
         try:
-            piece = self._handle.read(min(len(view), _PIECE_BYTES))
+            piece = self._handle.read(min(len(view), PIECE_BYTES))
         except (zipfile.BadZipFile, zlib.error, EOFError, ValueError) as error:
             raise OSError(f"damaged zip member: {error}") from error
         view[: len(piece)] = piece
@@ -400,10 +361,10 @@ def _spool_member(member: Member, open_stream: Callable[[], BinaryIO]) -> Path:
     with _spool_lock:
         path = _spooled_members.get(id(member))
         if path is None:
-            with _new_spool() as spool, open_stream() as stream:
+            with new_spool() as spool, open_stream() as stream:
                 try:
-                    while piece := stream.read(_PIECE_BYTES):
-                        _write(spool, memoryview(piece))
+                    while piece := stream.read(PIECE_BYTES):
+                        write_spool(spool, memoryview(piece))
                 except Exception as error:
                     if isinstance(error, SourceError):
                         raise
@@ -417,39 +378,3 @@ def _label(name: str) -> str:
     while name.startswith(("./", "/")):
         name = name.removeprefix(".").lstrip("/")
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace") or "(no name)"
-
-
-@cache
-def _spool_folder() -> Path:
-    """Make the private temporary folder of this process, and see that it goes at exit."""
-    import atexit
-    import tempfile
-
-    folder = Path(tempfile.mkdtemp(prefix="sawlog-"))
-    owner = os.getpid()
-
-    def remove() -> None:
-        if os.getpid() == owner:  # a forked worker must not take the folder away
-            shutil.rmtree(folder, ignore_errors=True)
-
-    atexit.register(remove)
-    return folder
-
-
-_numbers = itertools.count(1)
-
-
-def _new_spool() -> io.BufferedWriter:
-    return (_spool_folder() / str(next(_numbers))).open("wb")
-
-
-def _write(spool: io.BufferedWriter, piece: memoryview) -> None:
-    try:
-        spool.write(piece)
-    except OSError as error:
-        folder = Path(spool.name).parent.parent
-        raise SourceError(
-            str(folder),
-            "unreadable",
-            f"no room to unpack an archive ({error.strerror}); TMPDIR names another folder",
-        ) from error

@@ -9,7 +9,10 @@ SNIFF_BYTES = 8 << 10
 
 _NAMES = (
     (re.compile(r"\..*"), "a hidden file"),
-    (re.compile(r".*~|#.*#|.*\.(?:bak~|sw[a-p])", re.IGNORECASE), "an editor's backup or swap file"),
+    (
+        re.compile(r".*~|#.*#|.*\.(?:bak~|sw[a-p])", re.IGNORECASE),
+        "an editor's backup or swap file",
+    ),
     (
         re.compile(r".*\.(?:part|partial|filepart|crdownload|tmp|temp)", re.IGNORECASE),
         "a partial or temporary file",

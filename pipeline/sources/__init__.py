@@ -1,0 +1,1 @@
+"""Details of `pipeline.source`: stores, archives, what is no log. Nothing else imports them."""

@@ -1,0 +1,2 @@
+-- No rows.
+SELECT 1 AS n, 'x' AS "a|b" WHERE false
