@@ -23,9 +23,6 @@ EXIT_INTERRUPTED = 130
 
 _FORMATS = ("table", "csv", "json", "ndjson", "markdown", "values")
 
-click.rich_click.OPTION_GROUPS = {}
-click.rich_click.MAX_WIDTH = 100
-
 
 def run_command_line(arguments: Sequence[str]) -> int:
     """Run a command line; return its exit code.
@@ -33,20 +30,21 @@ def run_command_line(arguments: Sequence[str]) -> int:
     A user's mistake is told in a message, never in a traceback.
     """
     try:
-        code = commands.main(list(arguments), prog_name="sawlog", standalone_mode=False)
+        # Not `commands.main`: it makes exit code 1 of a closed pipe.
+        with commands.make_context("sawlog", list(arguments)) as context:
+            code = commands.invoke(context)
         sys.stdout.flush()
+    except click.exceptions.Exit as done:
+        code = done.exit_code
     except BrokenPipeError:
         # The reader of a pipe has seen enough (`| head`): that is no failure. Python would
         # complain once more when it flushes stdout at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
-    except click.exceptions.NoArgsIsHelpError as error:
-        _say(error.format_message())
-        code = EXIT_USAGE
     except click.ClickException as error:
         _say(f"sawlog: {error.format_message()}")
         code = EXIT_USAGE
-    except (KeyboardInterrupt, click.exceptions.Abort):
+    except (KeyboardInterrupt, click.Abort):
         _say("sawlog: interrupted; nothing was written")
         code = EXIT_INTERRUPTED
     except UsageError as error:

@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from pipeline.sql import Branch
 
 
+#: Tables of a partial that are left side by side at most, and their rows.
+COMBINE_EVERY = 24
+COMBINE_ROWS = 100_000
+
+
 @dataclass(slots=True)
 class FileCounts:
     """What was read of one file by the splits that a `Mapped` covers."""
@@ -59,10 +64,15 @@ class Mapped:
         ) and bool(plan.queries)  # fmt: skip
 
     def combine_within(self, plan: MapPlan) -> None:
-        """Merge the tables of each branch into one."""
+        """Merge the tables of each branch into one, where they are many or large enough.
+
+        A merge of two small tables costs as much as one of many.
+        """
         for query, branches in zip(plan.queries, self.partials, strict=True):
             for branch, tables in zip(query.branches, branches, strict=True):
-                if len(tables) > 1 and not query.map_only:
+                if query.map_only or len(tables) < 2:
+                    continue
+                if len(tables) >= COMBINE_EVERY or sum(map(len, tables)) > COMBINE_ROWS:
                     tables[:] = [combine_tables(tables, query, branch)]
 
 
@@ -105,7 +115,7 @@ def combine_tables(tables: Sequence[pa.Table], query: Query | PythonQuery, branc
     held = duck.cursor()
     held.register("partials", together)
     try:
-        return held.sql(branch.combine_sql).to_arrow_table()
+        return duck.query(branch.combine_sql)
     finally:
         held.unregister("partials")
 

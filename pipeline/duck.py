@@ -9,8 +9,11 @@ import tempfile
 import threading
 from typing import TYPE_CHECKING, Any
 
+from pipeline.errors import LimitError, QueryError
+
 if TYPE_CHECKING:
     import duckdb
+    import pyarrow as pa
 
 _lock = threading.Lock()
 _local = threading.local()
@@ -35,6 +38,30 @@ def cursor() -> duckdb.DuckDBPyConnection:
     return held
 
 
+def query(sql: str) -> pa.Table:
+    """Run a query on this thread's cursor and return its result.
+
+    Raises
+    ------
+    QueryError
+        What the query does to some line is impossible: ``'abc'::INTEGER``.
+    LimitError
+        There is not enough memory.
+    KeyboardInterrupt
+        Ctrl-C was pressed: DuckDB takes the signal while it runs.
+    """
+    import duckdb
+
+    try:
+        return cursor().sql(sql).to_arrow_table()
+    except duckdb.InterruptException:
+        raise KeyboardInterrupt from None
+    except duckdb.OutOfMemoryException as error:
+        raise LimitError(f"there is not enough memory for the groups of this query: {error}") from None
+    except duckdb.DataError as error:  # conversion, out of range, invalid input: the data's, not ours
+        raise QueryError(f"the query fails on some line: {error}") from None
+
+
 def prepared(sql: str) -> str:
     """Prepare a statement once per thread; return its name, to be run as ``EXECUTE name``.
 
@@ -49,6 +76,14 @@ def prepared(sql: str) -> str:
         held.execute(f"PREPARE {name} AS {sql}")
         names[sql] = name
     return name
+
+
+def forget_prepared() -> None:
+    """Forget this thread's prepared statements: they are bound to the objects they were made over."""
+    held = cursor()
+    for name in _local.prepared.values():
+        held.execute(f"DEALLOCATE {name}")
+    _local.prepared = {}
 
 
 def quote(text: str) -> str:

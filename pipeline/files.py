@@ -138,7 +138,7 @@ def _why(compression: str, size: int | None, n_splits: int, plan: MapPlan, task:
         return kinds.get(compression, "ranges")
     if size is None:
         return "standard input is read once, in order"
-    if task.index_path is not None:
+    if task.build is not None:
         return "one stream; this pass makes the seek index that lets the next one split it"
     if plan.needs_offset and compression != "plain":
         return "the query names offset, so the file is read from its begin"

@@ -20,6 +20,9 @@ HEAD_BYTES = 64 << 10
 #: Plain bytes from the end of a file in which its last stamp is looked for.
 TAIL_BYTES = 64 << 10
 
+#: Stored bytes of a last block or frame that is worth decoding for a quick look.
+_LAST_UNIT_BYTES = 256 << 10
+
 STDIN = "-"
 
 
@@ -52,6 +55,11 @@ def stdin_head() -> bytes:
     return _stdin[STDIN]
 
 
+def forget_stdin() -> None:
+    """Forget what was read ahead of standard input; for a process that gets another one."""
+    _stdin.clear()
+
+
 def stdin_stream() -> BinaryIO:
     """Return standard input from its begin; once."""
     return _Replayed(stdin_head(), sys.stdin.buffer)  # type: ignore[return-value]
@@ -65,8 +73,18 @@ def open_plain(file: SourceFile, compression: str) -> PlainReader:
     SourceError
         It can't be opened.
     """
-    stored = stdin_stream() if file.url == STDIN else open_stored(file)
-    return get_codec(compression).open(stored, file.size)
+    return get_codec(compression).open(open_source(file), file.size)
+
+
+def open_source(file: SourceFile) -> BinaryIO:
+    """Open the stored bytes of a source file, of standard input too.
+
+    Raises
+    ------
+    SourceError
+        It can't be opened.
+    """
+    return stdin_stream() if file.url == STDIN else open_stored(file)
 
 
 def read_head(file: SourceFile) -> Head:
@@ -112,14 +130,39 @@ def read_tail(file: SourceFile, compression: str) -> bytes:
         with open_stored(file) as stored:
             stored.seek(max(0, file.size - TAIL_BYTES))
             return _read_full(stored, min(TAIL_BYTES, file.size))
+    with open_plain(file, compression) as reader:
+        return _last_bytes(reader)
+
+
+def read_quick_tail(file: SourceFile, head: Head) -> bytes | None:
+    """Return the last plain bytes of a file, None where that takes decoding all of it.
+
+    Raises
+    ------
+    SourceError
+        It can't be opened.
+    """
+    if head.compression == "plain" and file.size is not None:
+        return read_tail(file, head.compression)
+    if file.size is None:
+        return None
+    codec = get_codec(head.compression)
+    with open_stored(file) as stored:
+        cuts = codec.find_cuts(stored, file.size, _LAST_UNIT_BYTES)
+    if not cuts or file.size - cuts[-1].stored_offset > 4 * _LAST_UNIT_BYTES:
+        return None
+    with codec.open(open_stored(file), file.size, cuts[-1]) as reader:
+        return _last_bytes(reader)
+
+
+def _last_bytes(reader: PlainReader) -> bytes:
     tail = b""
     piece = memoryview(bytearray(1 << 20))
-    with open_plain(file, compression) as reader:
-        try:
-            while n := reader.readinto(piece):
-                tail = (tail + bytes(piece[max(0, n - TAIL_BYTES) : n]))[-TAIL_BYTES:]
-        except DamageError:
-            pass
+    try:
+        while n := reader.readinto(piece):
+            tail = (tail + bytes(piece[max(0, n - TAIL_BYTES) : n]))[-TAIL_BYTES:]
+    except DamageError:
+        pass
     return tail
 
 

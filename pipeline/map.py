@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from pipeline import duck
-from pipeline.combine import Mapped, combine_tables
+from pipeline.combine import Mapped
+from pipeline.compression import get_codec, seek_index
+from pipeline.compression.gzip import GzipCodec
+from pipeline.compression.seek_build import SeekIndexBuilder
 from pipeline.errors import DamageError, SourceError
+from pipeline.head import open_source
 from pipeline.model import Damage
 from pipeline.read import Buffers, read_ahead, read_blocks
 from pipeline.scan import LineScanner
@@ -21,14 +26,12 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from pipeline.compression.base import PlainReader
+    from pipeline.compression.seek_index import SeekIndex, SourceIdentity
     from pipeline.model import Split
     from pipeline.python_job import PythonQuery
     from pipeline.query import MapPlan
-    from pipeline.read import Block
+    from pipeline.model import Block
     from pipeline.sql import Branch
-
-#: Partials of so many tables are combined before more are taken in.
-COMBINE_EVERY = 32
 
 _local = threading.local()
 _cancelled = threading.Event()
@@ -56,8 +59,10 @@ class MapTask:
         workers.
     block_bytes : int
         Size of a block.
-    index_path : str or None
-        Where to write a seek index of the file, made in passing.
+    index : SourceIdentity or None
+        The state of the file whose seek index, kept in the cache, the split's cuts are of.
+    build : SourceIdentity or None
+        Make a seek index in passing, and keep it for this state of the file.
     """
 
     split: Split
@@ -65,7 +70,8 @@ class MapTask:
     plan: MapPlan
     is_ahead: bool = False
     block_bytes: int = 16 << 20
-    index_path: str | None = None
+    index: SourceIdentity | None = None
+    build: SourceIdentity | None = None
 
 
 @dataclass(slots=True)
@@ -88,7 +94,7 @@ def map_split(task: MapTask) -> Mapped:
     mapped = Mapped.empty(url, task.plan)
     counts = mapped.files[url]
     try:
-        reader = _open(task)
+        reader, builder = _open(task)
     except SourceError as error:
         counts.damage = Damage(url, error.kind, detail=error.detail)
         return mapped
@@ -117,11 +123,12 @@ def map_split(task: MapTask) -> Mapped:
                 if mapped.is_enough(task.plan):
                     counts.is_cut = True
                     break
-            counts.stored_bytes = reader.stored_offset - (split.start.stored_offset if split.start else 0)
+        counts.stored_bytes = _own_bytes(split, reader.stored_offset)
+        if builder is not None and task.build is not None and not counts.is_cut:
+            _keep_index(builder, task.build)
     except DamageError as error:
-        plain = None if error.plain_offset is None else error.plain_offset
-        counts.damage = Damage(url, error.kind, error.stored_offset, plain, error.detail)
-        counts.stored_bytes = reader.stored_offset - (split.start.stored_offset if split.start else 0)
+        counts.damage = Damage(url, error.kind, error.stored_offset, error.plain_offset, error.detail)
+        counts.stored_bytes = _own_bytes(split, reader.stored_offset)
     except BaseException as error:
         _local.buffers = None  # some may be lost, or still in use
         error.add_note(f"while mapping split {split.index} of {url}")
@@ -129,7 +136,6 @@ def map_split(task: MapTask) -> Mapped:
     finally:
         scanned.table = None
     counts.lines = scanner.counts()
-    mapped.combine_within(task.plan)
     return mapped
 
 
@@ -146,27 +152,37 @@ def _map_table(plan: MapPlan, mapped: Mapped) -> None:
             table = _map_branch(query, branch)
             if table.num_rows:
                 tables.append(table)
-            if len(tables) >= COMBINE_EVERY and not query.map_only:
-                tables[:] = [combine_tables(tables, query, branch)]
+    mapped.combine_within(plan)
 
 
 def _map_branch(query: Query | PythonQuery, branch: Branch) -> pa.Table:
     """Return the partial of the scanned table at hand."""
-    table = duck.cursor().sql(f"EXECUTE {duck.prepared(branch.map_sql)}").to_arrow_table()
+    table = duck.query(f"EXECUTE {duck.prepared(branch.map_sql)}")
     return table if isinstance(query, Query) else query.module.map(table)
+
+
+def _own_bytes(split: Split, stored_offset: int) -> int:
+    """Return how many of the split's own stored bytes a reader that came so far has read.
+
+    What it read behind the stop to finish its last line is the next split's.
+    """
+    start = split.start.stored_offset if split.start else 0
+    stop = stored_offset if split.stop is None else min(stored_offset, split.stop.stored_offset)
+    return max(0, stop - start)
 
 
 def _prepare(plan: MapPlan) -> tuple[LineScanner, _Scanned]:
     """Return this thread's scanner and the object that DuckDB reads, with ``lines`` defined over it."""
-    if getattr(_local, "plan", None) is not plan and getattr(_local, "key", None) != plan.key:
+    if getattr(_local, "key", None) != plan.key:
         scanned = _Scanned()
         scanner = LineScanner(plan.scanned)
         scanned.table = scanner.schema.empty_table()
-        held = duck.cursor()
-        held.register("scanned", scanned)
-        held.execute(f"CREATE OR REPLACE TEMP VIEW lines AS {plan.view}")
+        if plan.queries:
+            duck.forget_prepared()
+            held = duck.cursor()
+            held.register("scanned", scanned)
+            held.execute(f"CREATE OR REPLACE TEMP VIEW lines AS {plan.view}")
         _local.scanner, _local.scanned, _local.key = scanner, scanned, plan.key
-    _local.plan = plan
     return _local.scanner, _local.scanned
 
 
@@ -178,10 +194,35 @@ def _buffers(task: MapTask) -> Buffers:
     return held
 
 
-def _open(task: MapTask) -> PlainReader:
-    from pipeline.compression import get_codec
-    from pipeline.source import open_stored
-
+def _open(task: MapTask) -> tuple[PlainReader, SeekIndexBuilder | None]:
     split = task.split
-    stored = open_stored(split.file)
-    return get_codec(split.compression).open(stored, split.file.size, split.start, split.stop)
+    stored = open_source(split.file)
+    codec = get_codec(split.compression)
+    if isinstance(codec, GzipCodec):
+        builder = SeekIndexBuilder() if task.build is not None else None
+        index = None if task.index is None else _load_index(task.index)
+        return codec.open(
+            stored, split.file.size, split.start, split.stop, index=index, build=builder
+        ), builder
+    return codec.open(stored, split.file.size, split.start, split.stop), None
+
+
+@lru_cache(maxsize=4)
+def _load_index(identity: SourceIdentity) -> SeekIndex:
+    """Return a seek index that was there at planning.
+
+    Raises
+    ------
+    SourceError
+        It has gone, or the file is another one now.
+    """
+    index = seek_index.load(identity)
+    if index is None:
+        raise SourceError(identity.url, "unreadable", "its seek index was removed during the run")
+    return index
+
+
+def _keep_index(builder: SeekIndexBuilder, identity: SourceIdentity) -> None:
+    index = builder.finish()
+    if index is not None:
+        seek_index.store(index, identity)

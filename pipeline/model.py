@@ -87,6 +87,25 @@ class Split:
     stop: Cut | None
 
 
+@dataclass(slots=True)
+class Block:
+    """Whole lines: ``buffer[:stop]``. Only the last line of a file may lack its LF.
+
+    Attributes
+    ----------
+    offset : int
+        Plain offset of ``buffer[0]``, from where the reader of the split began.
+    extra_bytes : int
+        Bytes of the one line in this block that were left out, since it is longer than
+        ``MAX_LINE_BYTES``.
+    """
+
+    buffer: bytearray
+    stop: int
+    offset: int
+    extra_bytes: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Damage:
     """A place from which on a source file could not be read."""

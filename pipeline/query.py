@@ -90,13 +90,15 @@ def plan_jobs(
         plan = _plan_job(job, by, _own(job, given, jobs))
         plans.append(JobPlan(job, len(queries), plan))
         queries.extend(plan.queries)
-    columns = frozenset().union(*(query.columns for query in queries))
+    columns: frozenset[str] = frozenset().union(*(query.columns for query in queries))
     if where is not None:
         columns |= _columns_of(where)
         conditions = (*conditions, where)
     for condition in conditions:
         columns |= {name for name in LINES if f'"{name}"' in condition}
     scanned = scanned_columns(columns, zones, is_bounded=bool(bounds))
+    if queries and not scanned:
+        scanned = frozenset({"bytes"})  # rows are to be counted: a table must have a column
     return MapPlan(tuple(queries), scanned, lines_view(columns, zones, bounds, conditions)), plans
 
 
@@ -119,10 +121,14 @@ def _own(job: Job, given: Mapping[str, str], jobs: Sequence[Job]) -> Mapping[str
 
 def _columns_of(where: str) -> frozenset[str]:
     """Return the columns that a condition names; checks it on the way."""
-    plan = plan_query(f"SELECT 1 FROM lines WHERE ({where}\n)", RELATIONS)  # a comment at its end must not hide the bracket
+    from pipeline.errors import QueryError, UsageError
+
+    try:
+        # The line end: a comment at the end of the condition must not hide the bracket.
+        plan = plan_query(f"SELECT 1 FROM lines WHERE ({where}\n)", RELATIONS)
+    except QueryError as error:
+        raise UsageError(f"--where takes a condition on one line: {error.message}") from None
     query = plan.queries[0]
     if len(plan.queries) != 1 or not query.map_only:
-        from pipeline.errors import UsageError
-
         raise UsageError(f"--where takes a condition on one line, without aggregates: {where}")
     return query.columns

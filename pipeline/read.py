@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pipeline.errors import DamageError
-from pipeline.model import MAX_LINE_BYTES
+from pipeline.model import MAX_LINE_BYTES, Block
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -58,25 +58,6 @@ class Buffers:
 
 class _ClosedError(Exception):
     """The consumer has gone away."""
-
-
-@dataclass(slots=True)
-class Block:
-    """Whole lines: ``buffer[:stop]``. Only the last line of a file may lack its LF.
-
-    Attributes
-    ----------
-    offset : int
-        Plain offset of ``buffer[0]``, from where the reader of the split began.
-    extra_bytes : int
-        Bytes of the one line in this block that were left out, since it is longer than
-        ``MAX_LINE_BYTES``.
-    """
-
-    buffer: bytearray
-    stop: int
-    offset: int
-    extra_bytes: int = 0
 
 
 @dataclass(slots=True)

@@ -62,7 +62,7 @@ def _run(sql: str, tables: dict[str, pa.Table]) -> pa.Table:
     for name, table in tables.items():
         held.register(name, table)
     try:
-        return held.sql(sql).to_arrow_table()
+        return duck.query(sql)
     finally:
         for name in tables:
             held.unregister(name)

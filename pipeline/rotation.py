@@ -84,9 +84,10 @@ class RotatedName:
         Sort key in the set, oldest first; the live file, which has no suffix, comes last.
     date : datetime or None
         Date in the name, else in the path: begin of the day, week or month it names, with the
-        time where it has one. Of a name with nothing but a year (``mail.2007.log``) it is the
-        first of December. So no line of the file should be later than this plus 35 days, whether
-        the date is that of the first line or of the rotation.
+        time where it has one. No line of the file should be later than this plus 35 days,
+        whether it is the date of the first line or of the rotation. A name with nothing but a
+        year (``mail.2007.log``) counts as 35 days before the end of that year, since its lines
+        begin in January.
     suffix : str
         What follows the base name: ``.1.gz``; empty for the live file.
     is_tentative : bool
@@ -214,7 +215,7 @@ def _date_of(match: re.Match[str]) -> datetime | None:
         if parts.get("week"):
             return datetime.fromisocalendar(year, int(parts["week"]), 1)
         if not parts.get("month"):
-            return datetime(year, 12, 1)  # noqa: DTZ001  (local time of the logs, as everywhere here)
+            return datetime(year, 11, 26, 23, 59, 59)  # noqa: DTZ001  (35 days before its end)
         day = int(parts.get("day") or 1)
         hour, minute, second = (int(parts.get(name) or 0) for name in ("hour", "minute", "second"))
         return datetime(year, int(parts["month"]), day, hour, minute, second)  # noqa: DTZ001

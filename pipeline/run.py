@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from pipeline.query import JobPlan, MapPlan
     from pipeline.settings import Settings
     from pipeline.years import Anchor
+
+
+#: Large enough that a query's own cost does not show, small enough for the processor's cache.
+BLOCK_BYTES = 16 << 20
 
 
 @dataclass(slots=True)
@@ -217,36 +221,41 @@ def find_inputs(arguments: Sequence[str], settings: Settings) -> Inputs:
 def plan_tasks(inputs: Inputs, plan: MapPlan, settings: Settings) -> list[list[MapTask]]:
     """Cut the files into splits and make a map task of each; per file, in order."""
     from pipeline.map import MapTask
-    from pipeline.split import choose_target_bytes, plan_splits
+    from pipeline.split import choose_target_bytes, find_index, plan_splits
     from pipeline.years import year_table
 
     kinds = [(file, head.compression) for file, head in inputs.files]
     target = settings.split_bytes or choose_target_bytes(kinds, settings.n_workers)
-    splits = [
-        plan_splits(
+    tasks = []
+    for file, kind in kinds:
+        identity, index = find_index(file, kind) if settings.index else (None, None)
+        splits = plan_splits(
             file,
             kind,
             target,
             is_exact=settings.split_bytes is not None,
             needs_offset=plan.needs_offset,
+            index=index,
         )
-        for file, kind in kinds
-    ]
+        years = year_table(inputs.anchors[file.url].limit)
+        block_bytes = _block_bytes(file, target, is_plain=kind == "plain")
+        tasks.append(
+            [
+                MapTask(
+                    split,
+                    years,
+                    plan,
+                    block_bytes=block_bytes,
+                    index=None if index is None else identity,
+                    build=identity if index is None else None,
+                )
+                for split in splits
+            ]
+        )
     # With fewer splits than workers a second core would idle: let it decode ahead.
-    is_ahead = sum(map(len, splits)) < settings.n_workers and settings.scheduler != "inline"
-    return [
-        [
-            MapTask(
-                split,
-                year_table(inputs.anchors[split.file.url].limit),
-                plan,
-                is_ahead=is_ahead,
-                block_bytes=_block_bytes(split, target),
-            )
-            for split in of_file
-        ]
-        for of_file in splits
-    ]
+    if sum(map(len, tasks)) < settings.n_workers and settings.scheduler != "inline":
+        tasks = [[replace(task, is_ahead=True) for task in of_file] for of_file in tasks]
+    return tasks
 
 
 def take_counts(inputs: Inputs, counts: dict[str, FileCounts], settings: Settings) -> None:
@@ -330,9 +339,12 @@ def _fit(scheduler: str, tasks: Sequence[Sequence[MapTask]]) -> str:
     return "inline" if scheduler == "threads" and sum(map(len, tasks)) == 1 else scheduler
 
 
-def _block_bytes(split: object, target: int) -> int:
-    del split
-    return min(16 << 20, max(1 << 20, target))
+def _block_bytes(file: SourceFile, target: int, *, is_plain: bool) -> int:
+    """Return the size of a file's blocks: no larger than there is text for them."""
+    if file.size is None:
+        return BLOCK_BYTES
+    text = min(file.size, target) if is_plain else 32 * file.size
+    return min(BLOCK_BYTES, max(1 << 20, text))
 
 
 def _skip_out_of_range(inputs: Inputs, settings: Settings) -> None:

@@ -16,7 +16,7 @@ from pipeline.kernels.marks import FACILITIES, SEVERITIES
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from pipeline.read import Block
+    from pipeline.model import Block
     from pipeline.yearless import YearTable
 
 _TYPES = {

@@ -6,7 +6,6 @@ import os
 import re
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 
 from pipeline.errors import UsageError
 from pipeline.formats.syslog import Zones
@@ -104,8 +103,3 @@ def _check_zone(name: str) -> None:
         known = available_timezones()
         near = unknown_name("time zone", name, known)
         raise UsageError(str(near).split(" Known:")[0] + " Zones are named like Europe/Berlin.") from None
-
-
-def cache_directory() -> Path:
-    """Return where seek indexes are kept: ``$XDG_CACHE_HOME/sawlog``."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sawlog"

@@ -160,7 +160,7 @@ class _Finder:
         self.skipped[url] = (identity or url, why)
 
     def n_found(self) -> int:
-        return sum(map(len, (self.files, self.skipped, self.failed, self.duplicates)))
+        return len(self.files) + len(self.skipped) + len(self.failed) + len(self.duplicates)
 
     def find(self, argument: str) -> None:
         """Take in one argument; its errors stay with it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.errors import SourceError
@@ -11,10 +12,13 @@ from pipeline.model import Cut, Split
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pipeline.compression.seek_index import SeekIndex, SourceIdentity
     from pipeline.model import SourceFile
 
 #: Plain bytes that a split should hold, so that its own costs don't show.
 SPLIT_PLAIN_BYTES = 64 << 20
+#: Stored bytes from which on a gzip file gets a seek index.
+INDEX_BYTES = 16 << 20
 #: How much text a stored byte stands for, roughly; bzip2's splits are small since it is slow.
 _RATIO = {"plain": 1, "bzip2": 32}
 _USUAL_RATIO = 8
@@ -47,7 +51,7 @@ def plan_splits(
     *,
     is_exact: bool = False,
     needs_offset: bool = False,
-    cuts: list[Cut] | None = None,
+    index: SeekIndex | None = None,
 ) -> list[Split]:
     """Cut one source file into splits.
 
@@ -59,8 +63,8 @@ def plan_splits(
         ``target_bytes`` are stored bytes, as the user asked with ``--split-size``.
     needs_offset : bool
         Only cuts with a known plain offset will do.
-    cuts : list of Cut, optional
-        Cuts that are known already (a seek index); else the codec is asked.
+    index : SeekIndex, optional
+        Of a gzip file; without one it is one split.
 
     Returns
     -------
@@ -68,7 +72,9 @@ def plan_splits(
         In file order, without gap or overlap; at least one, also for an empty file.
     """
     stored_target = target_bytes if is_exact else max(1, target_bytes // _RATIO.get(compression, _USUAL_RATIO))
-    if cuts is None:
+    if index is not None:
+        cuts = index.cuts(stored_target * _USUAL_RATIO)
+    else:
         cuts = _find_cuts(file, compression, stored_target)
     if needs_offset and any(cut.plain_offset is None for cut in cuts):
         cuts = []
@@ -76,6 +82,35 @@ def plan_splits(
     return [
         Split(file, compression, index, start, stop) for index, (start, stop) in enumerate(pairwise(edges))
     ]
+
+
+def find_index(file: SourceFile, compression: str) -> tuple[SourceIdentity | None, SeekIndex | None]:
+    """Return the state of a big gzip file and the seek index that the cache holds for it.
+
+    Returns
+    -------
+    tuple of (SourceIdentity or None, SeekIndex or None)
+        No identity: the file needs no index, or none can be made of it here.
+    """
+    from pipeline.compression import seek_index
+    from pipeline.compression.seek_build import SeekIndexBuilder
+    from pipeline.source import open_stored
+
+    if compression != "gzip" or file.size is None or file.size < INDEX_BYTES:
+        return None, None
+    if not SeekIndexBuilder.is_worthwhile():
+        return None, None
+    try:
+        with open_stored(file) as stored:
+            identity = seek_index.identify(stored, _absolute(file.url), file.size, file.mtime)
+    except (OSError, SourceError):
+        return None, None
+    return identity, seek_index.load(identity)
+
+
+def _absolute(url: str) -> str:
+    """Return a name that means the same file from every folder."""
+    return url if "://" in url else str(Path(url).absolute())
 
 
 def _find_cuts(file: SourceFile, compression: str, target_bytes: int) -> list[Cut]:

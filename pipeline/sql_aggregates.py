@@ -63,6 +63,14 @@ ORDERED = frozenset(
     """.split()
 )
 
+#: With ORDER BY these are the row where the order's sort key is least or greatest, which is also
+#: how DuckDB's optimizer runs them, ties included.
+FIRST_IN_ORDER = {
+    "any_value": "arg_min",
+    "arbitrary": "arg_min_null",
+    "first": "arg_min_null",
+    "last": "arg_max_null",
+}
 #: With two arguments these name the n best, which has no state.
 _BEST = frozenset({"max", "min"})
 _BEST_BY = frozenset(name for name in ORDERED if name.startswith("arg") or name.endswith("_by"))

@@ -13,7 +13,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline.sql_aggregates import ORDERED, QUANTILES, contains_aggregate, is_aggregate, kind_of
+from pipeline.sql_aggregates import contains_aggregate, is_aggregate, kind_of
+from pipeline.sql_calls import normal_call
 from pipeline.sql_names import Scope
 from pipeline.sql_rows import Pieces, touched_columns
 from pipeline.sql_states import StateColumn, read_states
@@ -115,7 +116,7 @@ class Groups:
         raise self.scope.unknown(node)
 
     def _call_name(self, call: Node) -> str:
-        call = normal_call(call)
+        call = normal_call(self.scope.parser, call)
         names = list(self.calls)
         same = canonical(call)
         if same not in self.calls:
@@ -131,32 +132,6 @@ class Groups:
                 raise self.scope.error("GROUPING takes expressions of GROUP BY", child)
             names.append(name)
         return self.groupings.setdefault(f"GROUPING({', '.join(names)})", f"g{len(self.groupings)}")
-
-
-def normal_call(call: Node) -> Node:
-    """Return an aggregate call without what makes no difference to its result."""
-    call = {**call, "alias": ""}
-    name = call["function_name"].lower()
-    orders = call["order_bys"]["orders"]
-    if name in QUANTILES and orders and len(call["arguments"]) == 1:
-        return _plain_quantile(call)
-    if name not in ORDERED and not call["distinct"]:
-        return {**call, "order_bys": {**call["order_bys"], "orders": []}}
-    return call
-
-
-def _plain_quantile(call: Node) -> Node:
-    """``quantile_cont(0.3 ORDER BY x DESC)`` is ``quantile_cont(x, -0.3)``."""
-    (order,) = call["order_bys"]["orders"]
-    (share,) = call["arguments"]
-    # Only ascending: the binder turns the share round for DESC, which the tree does not show.
-    if order["type"] == "DESCENDING":
-        return call
-    return {
-        **call,
-        "arguments": [{"name": "", "expression": order["expression"]}, share],
-        "order_bys": {**call["order_bys"], "orders": []},
-    }
 
 
 def split_groups(scope: Scope, names: list[str], *, is_distinct: bool = False) -> Pieces:

@@ -123,21 +123,19 @@ class Parser:
         """Value as text and type of an expression that reads nothing."""
         query = f"SELECT CAST(({expression}) AS VARCHAR), typeof({expression})"
         try:
-            row = self._connection.execute(query).fetchone()
+            ((value, kind),) = self._connection.execute(query).fetchall()
         except self._error as error:
             raise QueryError(_first_line(str(error))) from None
-        assert row is not None
-        return row[0], row[1]
+        return value, kind
 
     def macro(self, name: str) -> tuple[list[str], str]:
         """Parameters and definition of one of DuckDB's own macros."""
-        row = self._connection.execute(
+        rows = self._connection.execute(
             "SELECT parameters, macro_definition FROM duckdb_functions()"
             " WHERE function_name = $1 AND function_type = 'macro'",
             [name],
-        ).fetchone()
-        assert row is not None
-        return row[0], row[1]
+        ).fetchall()
+        return rows[0][0], rows[0][1]
 
     def _bind_error(self, sql: str, origin: str | None) -> QueryError | None:
         answer = json.loads(self._plan_text(sql))
@@ -154,9 +152,9 @@ class Parser:
         return text
 
     def _value(self, query: str, argument: str) -> Any:
-        row = self._connection.execute(query, [argument]).fetchone()
-        assert row is not None
-        return row[0]
+        # fetchall, not fetchone: a result left unfinished blocks the connection (2.0.0).
+        ((value,),) = self._connection.execute(query, [argument]).fetchall()
+        return value
 
 
 class BindError(QueryError):

@@ -36,6 +36,8 @@ def type_text(kind: dict[str, Any]) -> str:
     if name == "MAP":
         fields = info["child_type"]["type_info"]["child_types"]
         return f"MAP({', '.join(type_text(field['second']) for field in fields)})"
+    if name == "TUPLE":
+        return f"TUPLE({', '.join(type_text(f['second']) for f in info['child_types'])})"
     if name == "STRUCT":
         fields = info["child_types"]
         return f"STRUCT({', '.join(quote(f['first']) + ' ' + type_text(f['second']) for f in fields)})"

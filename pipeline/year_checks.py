@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from pipeline.rotation import group_sets, newest_first
 from pipeline.stamps import first_stamp, is_credible, last_stamp, parse_stamp
-from pipeline.yearless import resolve_stamp
+from pipeline.yearless import from_unix, later_by, resolve_stamp
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -99,11 +99,11 @@ def provably_outside(
         anchor = anchors[file.url]
         first = first_stamp(head.text)
         end = _latest_possible(file, head, anchor)
-        if since and end and end + _SLACK < since:
+        if since and end and later_by(end, _SLACK) < since:
             outside[file.url] = f"ends by {end:%Y-%m-%d}, before --since"
         elif until and first:
             begin = resolve_stamp(first, anchor.limit)
-            if begin - _SLACK >= until:
+            if begin >= later_by(until, _SLACK):
                 outside[file.url] = f"begins at {begin:%Y-%m-%d}, after --until"
     return outside
 
@@ -192,8 +192,8 @@ def _check_neighbours(older: _FileTimes, newer: _FileTimes) -> Iterator[str]:
 
 def _latest_possible(file: SourceFile, head: Head, anchor: Anchor) -> datetime | None:
     """Return the time that no line of the file can be later than; None where nothing says."""
-    written = _EPOCH + timedelta(seconds=file.mtime) if file.mtime else None
-    bounds = [written + _SLACK] if written and is_credible(written, written) else []
+    written = from_unix(file.mtime or 0)
+    bounds = [later_by(written, _SLACK)] if written and is_credible(written, written) else []
     stamps = (parse_stamp(line) for line in head.text.split(b"\n"))
     if not any(isinstance(stamp, datetime) for stamp in stamps):
         bounds.append(anchor.limit)

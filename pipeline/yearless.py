@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from calendar import isleap
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -84,6 +84,19 @@ def resolve_stamp(stamp: YearlessStamp | datetime, limit: datetime) -> datetime:
         return stamp
     year = year_of(*stamp, limit)
     return datetime(year, *stamp[:4], min(stamp.second, 59))  # noqa: DTZ001  (as written)
+
+
+def from_unix(seconds: float) -> datetime | None:
+    """Return a naive UTC time, None for 0 and for what no datetime can hold."""
+    try:
+        return datetime(1970, 1, 1) + timedelta(seconds=seconds) if seconds else None  # noqa: DTZ001
+    except (OverflowError, ValueError):
+        return None
+
+
+def later_by(moment: datetime, span: timedelta) -> datetime:
+    """Return ``moment + span``, at most the last moment there is: a stamp may say 9999-12-31."""
+    return datetime.max if moment > datetime.max - span else moment + span  # noqa: DTZ901  (naive)
 
 
 def year_table(limit: datetime) -> YearTable:

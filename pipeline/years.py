@@ -48,7 +48,16 @@ from pipeline.year_checks import (
     provably_outside,
     resolved_stamps,
 )
-from pipeline.yearless import IMPOSSIBLE_DAY, Anchor, YearTable, resolve_stamp, year_of, year_table
+from pipeline.yearless import (
+    IMPOSSIBLE_DAY,
+    Anchor,
+    YearTable,
+    from_unix,
+    later_by,
+    resolve_stamp,
+    year_of,
+    year_table,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -145,21 +154,13 @@ def _best_anchor(file: SourceFile, head: Head, newer: Anchor | None, now: dateti
 
 def _own_times(file: SourceFile, head: Head, now: datetime) -> Iterator[Anchor]:
     """Yield what the file's own time marks say, best first."""
-    header_time = _from_unix(head.gzip_mtime)
+    header_time = from_unix(head.gzip_mtime)
     if header_time and is_credible(header_time, now):
         yield Anchor(header_time + _SLACK, "gzip header", is_guess=False)
-    store_time = _from_unix(file.mtime or 0)
+    store_time = from_unix(file.mtime or 0)
     if store_time and is_credible(store_time, max(now, store_time)):
         # No line is from the future, whatever a clock once gave the file.
         yield Anchor(min(store_time, now) + _SLACK, "file time", is_guess=True)
-
-
-def _from_unix(seconds: float) -> datetime | None:
-    """Return a naive UTC time, None for 0 and what is out of range."""
-    try:
-        return datetime(1970, 1, 1) + timedelta(seconds=seconds) if seconds else None  # noqa: DTZ001
-    except (OverflowError, ValueError):
-        return None
 
 
 def _bound_by_first_lines(tier: Sequence[tuple[Head, Anchor]]) -> Anchor | None:
@@ -168,7 +169,7 @@ def _bound_by_first_lines(tier: Sequence[tuple[Head, Anchor]]) -> Anchor | None:
     for head, anchor in tier:
         if stamp := first_stamp(head.text):
             first = resolve_stamp(stamp, anchor.limit)
-            bounds.append(Anchor(first + _SLACK, "next file", anchor.is_guess))
+            bounds.append(Anchor(later_by(first, _SLACK), "next file", anchor.is_guess))
     return max(bounds, key=lambda anchor: anchor.limit, default=None)
 
 
@@ -196,5 +197,5 @@ def _anchor_by_year(
                 raise UsageError(
                     f"--year {year}: the newest line of {url} is of Feb 29, which {year} lacks."
                 )
-            return Anchor(time + _SLACK, "--year", is_guess=False)
+            return Anchor(later_by(time, _SLACK), "--year", is_guess=False)
     return Anchor(datetime(year, 12, 31, 23, 59, 59), "--year", is_guess=False)  # noqa: DTZ001

@@ -12,8 +12,8 @@ from pipeline import read
 from pipeline.compression.base import PlainReader
 from pipeline.compression.plain import PlainCodec
 from pipeline.errors import DamageError
-from pipeline.model import MAX_LINE_BYTES, Cut
-from pipeline.read import Block, Buffers, read_ahead, read_blocks
+from pipeline.model import MAX_LINE_BYTES, Block, Cut
+from pipeline.read import Buffers, read_ahead, read_blocks
 from tests.support.oracle import split_lines
 from tests.support.strategies import log_text
 

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -22,10 +23,12 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 
 from pipeline.errors import OutputError, UsageError
 from pipeline.outputs import duckdb_file
 from pipeline.outputs.table import cut_cells, measure_cells
+from pipeline.outputs.texts import escape_visibly
 from pipeline.outputs.top import take_top_rows
 from pipeline.outputs.values import to_json, to_text
 from pipeline.render import check_outputs, render, stream_batches, write_outputs
@@ -157,6 +160,26 @@ def test_tables_show_no_character_that_cannot_be_seen(column, data):
 def hostile_characters(text):
     """The reference: by category, character for character."""
     return [c for c in text if category(c) in ("Cc", "Cf", "Zl", "Zp") and c != "\n"]
+
+
+_markup = st.text(st.sampled_from("|\\\\`*_~[]()!<>&#x5;a \n\x1b\u202e"), max_size=12)
+
+
+@given(column=columns(_markup | texts, pa.string()))
+def test_markdown_shows_every_text_as_it_is(column):
+    """An independent reader finds one cell a value, holding nothing but its text."""
+    table = pa.table({"n": [1, 2, 3], "process": column})
+
+    tokens = MarkdownIt("commonmark").enable(["table"]).parse(rendered(table, "markdown"))
+
+    cells = [token.children for token in tokens if token.type == "inline"]
+    assert {child.type for cell in cells for child in cell} == {"text"}
+    expected = [
+        escape_visibly(re.sub(r"[\t\r\n]+", " ", text or "")).strip(" ")
+        for text in column.to_pylist()
+    ]
+    found = ["".join(child.content for child in cell) for cell in cells]
+    assert found == ["n", "process", "1", expected[0], "2", expected[1], "3", expected[2]]
 
 
 @given(data=st.data())
@@ -434,6 +457,14 @@ def test_top_keeps_the_largest_rows_of_each_day_in_their_order():
     assert len(ranked(rows, 2, keys=["process"])) == 2
 
 
+def test_top_rows_stay_in_the_order_of_the_table():
+    """Neither the rank nor the group moves a row."""
+    rows = [("d1", "a", 1, 0), ("d2", "a", 2, 0), ("d1", "b", 3, 0), ("d2", "b", 1, 0)]
+
+    assert ranked(rows, 2) == [row[:3] for row in rows]
+    assert ranked(rows, 1) == [("d2", "a", 2), ("d1", "b", 3)]
+
+
 def test_top_keeps_the_first_rows_of_a_query_that_ranked_them():
     """ORDER BY bytes DESC: the author's order counts, though lines come first."""
     rows = [("d1", "a", 1, 9), ("d1", "b", 5, 8), ("d1", "c", 7, 7)]
@@ -488,23 +519,23 @@ def test_every_type_can_be_written_to_every_kind_of_file(tmp_path):
 
 def test_several_jobs_share_a_file_or_get_one_each(tmp_path, small):
     """{job} in the name, tables in a database, keys in an object, sections in a page."""
-    results = {"volume": small, "a b/../c": small, 'x"y': small, "Volume": small}
+    results = dict.fromkeys(["volume", "a b/../c", 'x"y', "Volume", "../.z"], small)
     paths = [
         f"{tmp_path}/r.json",
         f"{tmp_path}/r.md",
         f"{tmp_path}/r.duckdb",
-        f"{tmp_path}/r-{{job}}.csv",
+        f"{tmp_path}/{{job}}.csv",
     ]
 
     write_outputs(results, paths)
 
     assert list(results) == list(json.loads((tmp_path / "r.json").read_text()))
-    assert (tmp_path / "r.md").read_text().count("## ") == 4
+    assert (tmp_path / "r.md").read_text().count("## ") == 5
     with duckdb.connect(tmp_path / "r.duckdb", read_only=True) as connection:
         names = [name for (name,) in connection.sql("SHOW TABLES").fetchall()]
-    assert sorted(["volume", "a b/../c", 'x"y', "Volume_2"]) == sorted(names)
+    assert sorted(["volume", "a b/../c", 'x"y', "Volume_2", "../.z"]) == sorted(names)
     csv_names = sorted(path.name for path in tmp_path.glob("*.csv"))
-    assert csv_names == ["r-Volume.csv", "r-a_b_.._c.csv", "r-volume.csv", "r-x_y.csv"]
+    assert csv_names == ["Volume.csv", "_.z.csv", "a_b_.._c.csv", "volume.csv", "x_y.csv"]
 
 
 class DiskError(Exception):
@@ -589,6 +620,20 @@ def test_urls_are_written_through_fsspec(small):
     memory = fsspec.filesystem("memory")
     assert memory.cat_file("/out/j.csv") == b"day,lines\n2007-12-25,1234\n"
     assert [Path(path).suffix[1:] for path in sorted(memory.ls("/out", detail=False))] == SUFFIXES
+
+
+def test_a_store_that_refuses_leaves_the_local_files_as_they_were(tmp_path, monkeypatch, small):
+    """What goes over a network is sent before anything local is moved."""
+
+    def refuse(self, path, value, **options):
+        raise PermissionError(13, "no credentials")
+
+    monkeypatch.setattr(type(fsspec.filesystem("memory")), "pipe_file", refuse)
+
+    with pytest.raises(OutputError, match=r"memory://x/j\.csv: can't be written: no credentials"):
+        write_outputs({"j": small}, [f"{tmp_path}/j.csv", "memory://x/j.csv"])
+
+    assert list_names(tmp_path) == []
 
 
 @pytest.mark.parametrize("fails", [True, False])

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pipeline.formats.syslog import SAMPLES, SCANNED
 from pipeline.kernels import scan as compiled
-from pipeline.read import Block
+from pipeline.model import Block
 from pipeline.scan import LineScanner
 from pipeline.yearless import year_table
 from tests.support.kernels import is_compiled, reference

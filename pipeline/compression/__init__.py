@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 #: Name of a codec → module and class, sorted by name.
 CODECS = {
+    "bgzf": "pipeline.compression.bgzf:BgzfCodec",
     "bzip2": "pipeline.compression.bzip2:Bzip2Codec",
     "gzip": "pipeline.compression.gzip:GzipCodec",
     "lz4": "pipeline.compression.lz4:Lz4Codec",

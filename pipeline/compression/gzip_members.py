@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pipeline.compression.salvage import Tape
+
 MAGIC = b"\x1f\x8b\x08"
 TRAILER_BYTES = 8
 
@@ -21,7 +23,7 @@ class HeaderError(ValueError):
     """These bytes are no header of a gzip member; says why."""
 
 
-def header_length(head: bytes) -> int | None:
+def header_length(head: bytes | bytearray) -> int | None:
     """Return the length of the member header that ``head`` begins with (RFC 1952, 2.3).
 
     Parameters
@@ -45,21 +47,33 @@ def header_length(head: bytes) -> int | None:
         raise HeaderError("reserved flags in the header")
     if len(head) < 10:
         return None
-    at: int | None = 10
-    if head[3] & _EXTRA:
-        at = at + 2 + int.from_bytes(head[at : at + 2], "little") if len(head) >= 12 else None
+    stop = _find_stop(head)
+    if stop is None and len(head) > _MAX_HEADER_BYTES:
+        raise HeaderError("the header is too long")
+    return stop
+
+
+def _find_stop(head: bytes | bytearray) -> int | None:
+    """Pass over the optional fields of a header; None if it goes on after ``head``."""
+    flags, at = head[3], 10
+    if flags & _EXTRA:
+        at += 2 + int.from_bytes(head[at : at + 2], "little")
     for flag in (_NAME, _COMMENT):
-        if head[3] & flag and at is not None:
-            at = head.find(b"\0", at) + 1 or None
-    if at is None or at + (2 if head[3] & _HCRC else 0) > len(head):
-        if len(head) > _MAX_HEADER_BYTES:
-            raise HeaderError("the header is too long")
+        if flags & flag:
+            at = head.find(b"\0", at) + 1 or len(head) + 1
+    stop = at + (2 if flags & _HCRC else 0)
+    if stop > len(head) or (flags & _EXTRA and len(head) < 12):
         return None
-    if head[3] & _HCRC:
-        if int.from_bytes(head[at : at + 2], "little") != zlib.crc32(head[:at]) & 0xFFFF:
-            raise HeaderError("checksum mismatch in the header")
-        at += 2
-    return at
+    if flags & _HCRC and int.from_bytes(head[at:stop], "little") != zlib.crc32(head[:at]) & 0xFFFF:
+        raise HeaderError("checksum mismatch in the header")
+    return stop
+
+
+def read_piece(tape: Tape, n: int) -> bytearray:
+    """Return up to ``n`` stored bytes; spares a copy that `Tape.read` makes."""
+    piece = bytearray(n)
+    del piece[tape.readinto(memoryview(piece)) :]
+    return piece
 
 
 class Window:
@@ -73,9 +87,9 @@ class Window:
         Stored offset of the first of them.
     """
 
-    def __init__(self, read: Callable[[], bytes], offset: int) -> None:
+    def __init__(self, read: Callable[[], bytes | bytearray], offset: int) -> None:
         self._read = read
-        self._bytes = b""
+        self._bytes: bytes | bytearray = b""
         self._at = 0
         self._end = offset
 
@@ -92,7 +106,7 @@ class Window:
         self._end += len(piece)
         return bool(piece)
 
-    def peek(self, n: int) -> bytes:
+    def peek(self, n: int) -> bytes | bytearray:
         """Return ``n`` bytes, fewer only at the end of the file, without using them up."""
         while len(self._bytes) - self._at < n and self.extend():
             pass
@@ -106,12 +120,12 @@ class Window:
         self._at += len(piece)
         return piece
 
-    def give_back(self, unused: bytes) -> None:
+    def give_back(self, unused: bytes | memoryview) -> None:
         """Take back the last bytes that `take` gave."""
         if len(unused) <= self._at:
             self._at -= len(unused)
         else:
-            self._bytes = unused + self._bytes[self._at :]
+            self._bytes = bytes(unused) + self._bytes[self._at :]
             self._at = 0
 
     def skip_header(self) -> int:

@@ -173,10 +173,8 @@ class _Lz4Reader(FramesReader):
         piece = self._stored.take(n)
         if len(piece) < n:
             raise self.ends_early("a frame")
-        # One byte more than a block can hold: else the library may put the block's checksum off.
-        max_length = self._header.max_block_bytes + 1
         try:
-            return bytes(self._decoder.decompress(piece, max_length))
+            return bytes(self._decoder.decompress(piece, self._header.max_block_bytes))
         except (RuntimeError, EOFError) as error:
             raise self.damage("corrupt", str(error)) from error
 

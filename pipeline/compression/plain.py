@@ -72,9 +72,6 @@ class _PlainReader(PlainReader):
                 detail = f"the file has become shorter than the {self._size:,} bytes it had"
                 raise DamageError("truncated", offset, offset, detail)
             self.at_stop = True
-        elif self.stored_offset == self._stop:
-            self._stop = None
-            self.at_stop = True
         return length
 
     def close(self) -> None:

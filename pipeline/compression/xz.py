@@ -1,4 +1,4 @@
-"""xz: streams of blocks of LZMA2 chunks; and its older brother .lzma, one stream without frame.
+"""xz: streams of blocks of LZMA2 chunks.
 
 The library (liblzma) loses what a call has decoded when it meets damage in that call. So the
 chunks of a block, at most 2 MiB of plain bytes each, are walked here by their heads and decoded
@@ -13,12 +13,14 @@ from zlib import crc32
 
 from pipeline.compression.base import Codec, PlainReader
 from pipeline.compression.frames import FramesReader
-from pipeline.compression.salvage import STEP_BYTES, Salvage, Tape
+from pipeline.compression.lzma_alone import LzmaCodec
+from pipeline.compression.salvage import Tape
 from pipeline.compression.xz_headers import (
     CHECK_BYTES,
     FOOTER_BYTES,
     HEADER_BYTES,
     MAGIC,
+    MEMORY_BYTES,
     block_dictionary_bytes,
     chunk_bytes,
     encode_number,
@@ -26,6 +28,7 @@ from pipeline.compression.xz_headers import (
     footer_index_bytes,
     header_check,
     make_header,
+    memory_trouble,
 )
 from pipeline.errors import DamageError
 
@@ -34,17 +37,10 @@ if TYPE_CHECKING:
 
     from pipeline.model import Cut
 
-#: ``xz -9`` uses 64 MiB; more than this is a lie or a file for a larger machine.
-MAX_DICTIONARY_BYTES = 512 << 20
-#: What the decoder needs beside the dictionary is less than 1 MiB.
-_MEMORY_BYTES = MAX_DICTIONARY_BYTES + (1 << 20)
-
 _CHUNK_HEAD_BYTES = 5
 _READ_BYTES = 64 << 10
 
-_LZMA_HEADER_BYTES = 13
-_UNKNOWN_SIZE = (1 << 64) - 1
-_MIN_LZMA_DICTIONARY = 1 << 12
+__all__ = ["LzmaCodec", "XzCodec"]
 
 
 class XzCodec(Codec):
@@ -78,7 +74,7 @@ class _Stream:
         self.is_whole = is_whole
         self.n_blocks = 0
         self.records_crc = 0
-        self.decoder = LZMADecompressor(format=FORMAT_XZ, memlimit=_MEMORY_BYTES)
+        self.decoder = LZMADecompressor(format=FORMAT_XZ, memlimit=MEMORY_BYTES)
         self.decoder.decompress(make_header(check))
 
     def add_block(self, n_stored: int, n_plain: int) -> None:
@@ -117,8 +113,7 @@ class _XzReader(FramesReader):
 
     def _begin(self) -> bool:
         if self._stop is None or self._stored.offset < self._stop:
-            self._check_goes_on()
-        return super()._begin()
+            return super()._begin()
 
     def _check_goes_on(self) -> None:
         """Raise if the file ends here, inside a stream."""
@@ -220,7 +215,7 @@ class _XzReader(FramesReader):
         dictionary_bytes = block_dictionary_bytes(header)
         if dictionary_bytes is None:
             raise self.damage("corrupt", "the header of a block is wrong")
-        trouble = _memory_trouble(dictionary_bytes)
+        trouble = memory_trouble(dictionary_bytes)
         if trouble:
             raise self.damage("corrupt", trouble)
         self._decode(stream.decoder, n_header)
@@ -282,167 +277,3 @@ class _XzReader(FramesReader):
             # The cut came from an index that lies. What follows would be read wrong, so say it
             # here: nothing counts after the first damage of a file.
             raise self.damage("corrupt", "the index lists other blocks than there are")
-
-
-def _memory_trouble(dictionary_bytes: int) -> str:
-    """Return what to say about a dictionary that is too large; empty for others."""
-    if dictionary_bytes <= MAX_DICTIONARY_BYTES:
-        return ""
-    return (
-        f"decoding needs {dictionary_bytes >> 20:,} MiB of memory for the dictionary, and at most "
-        f"{MAX_DICTIONARY_BYTES >> 20:,} MiB are allowed"
-    )
-
-
-# --- .lzma ----------------------------------------------------------------------------------------
-
-
-class LzmaCodec(Codec):
-    """The .lzma format of LZMA Utils: one stream, no checks; decoded from the begin only."""
-
-    name = "lzma"
-
-    def matches(self, head: bytes) -> bool:
-        """Tell by the fields of the header, which has no magic.
-
-        They are as strict as in ``xz``: a dictionary of 2^n or 2^n + 2^(n-1) bytes, a plain size
-        below 256 GiB or unknown, and the zero byte with which the coded bytes begin.
-        """
-        if len(head) < _LZMA_HEADER_BYTES or head[0] >= 225 or head[0] % 9 + head[0] // 9 % 5 > 4:
-            return False
-        dictionary, size = _lzma_sizes(head)
-        highest = 1 << dictionary.bit_length() - 1 if dictionary else 0
-        return (
-            dictionary >= _MIN_LZMA_DICTIONARY
-            and dictionary in (highest, highest | highest >> 1, 0xFFFF_FFFF)
-            and (size < 1 << 38 or size == _UNKNOWN_SIZE)
-            and head[_LZMA_HEADER_BYTES : _LZMA_HEADER_BYTES + 1] in (b"", b"\x00")
-        )
-
-    def open(
-        self, stored: BinaryIO, size: int | None, start: Cut | None = None, stop: Cut | None = None
-    ) -> PlainReader:
-        """Return a reader of the whole file; see `Codec.open`."""
-        del start, stop
-        return _LzmaReader(stored, size)
-
-
-def _lzma_sizes(header: bytes) -> tuple[int, int]:
-    """Return the lengths of the dictionary and of the plain bytes that the header declares."""
-    return int.from_bytes(header[1:5], "little"), int.from_bytes(header[5:13], "little")
-
-
-class _LzmaStream:
-    """The one stream of a file, decoded from its begin on.
-
-    Attributes
-    ----------
-    n_plain : int
-        Plain bytes decoded.
-    n_stored : int
-        Stored bytes taken in.
-    """
-
-    def __init__(self, tape: Tape) -> None:
-        from lzma import FORMAT_ALONE, LZMADecompressor, LZMAError
-
-        self._tape = tape
-        self._error = LZMAError
-        self._decoder = LZMADecompressor(format=FORMAT_ALONE, memlimit=_MEMORY_BYTES)
-        self._header: bytes | None = None
-        self.n_plain = 0
-        self.n_stored = 0
-
-    def step(self, n: int) -> bytes:
-        """Return up to ``n`` plain bytes, b"" at the end of the file.
-
-        Raises
-        ------
-        DamageError
-            When the call meets damage; what it had decoded before that is lost if the damage is
-            ``corrupt``.
-        """
-        if self._header is None:
-            self._header = self._read_header()
-        if not self._header:
-            return b""
-        plain = b""
-        while not plain and not self._decoder.eof:
-            plain = self._decode(self._take() if self._decoder.needs_input else b"", n)
-        self.n_plain += len(plain)
-        self.n_stored = self._tape.offset - len(self._decoder.unused_data)
-        if not plain and (self._decoder.unused_data or self._read(1)):
-            detail = "bytes after the end of the stream"
-            raise DamageError("trailing garbage", self.n_stored, self.n_plain, detail)
-        return plain
-
-    def _read_header(self) -> bytes:
-        """Take the header; b"" for an empty file."""
-        header = self._read(_LZMA_HEADER_BYTES)
-        while header and len(header) < _LZMA_HEADER_BYTES:
-            header += self._take(_LZMA_HEADER_BYTES - len(header))
-        trouble = _memory_trouble(_lzma_sizes(header)[0])
-        if trouble:
-            raise DamageError("corrupt", 0, 0, trouble)
-        self._decode(header, 0)
-        return header
-
-    def _decode(self, piece: bytes, n: int) -> bytes:
-        try:
-            return self._decoder.decompress(piece, n)
-        except self._error as error:
-            raise DamageError("corrupt", 0, self.n_plain, str(error)) from error
-
-    def _take(self, n: int = _READ_BYTES) -> bytes:
-        piece = self._read(n)
-        if not piece:
-            raise DamageError("truncated", 0, self.n_plain, "the file ends inside the stream")
-        return piece
-
-    def _read(self, n: int) -> bytes:
-        try:
-            return self._tape.read(n)
-        except DamageError as damage:
-            kind, stored_offset, _, detail = damage.args
-            raise DamageError(kind, stored_offset, self.n_plain, detail) from damage
-
-
-class _LzmaReader(PlainReader):
-    def __init__(self, stored: BinaryIO, size: int | None) -> None:
-        self._tape = Tape(stored, size)
-        self._tape.mark()
-        self._stream = _LzmaStream(self._tape)
-        self._salvage: Salvage | None = None
-        self._damage: DamageError | None = None
-        self.at_stop = False
-        self.stored_offset = 0
-
-    def readinto(self, buffer: memoryview) -> int:
-        """Fill the begin of a buffer; see `PlainReader.readinto`."""
-        if self._damage is not None:
-            raise DamageError(*self._damage.args)
-        try:
-            length = self._step(buffer) if self._salvage is None else self._salvage.readinto(buffer)
-        except DamageError as damage:
-            self._damage = damage
-            raise
-        self.stored_offset = self._stream.n_stored
-        self.at_stop = not length
-        return length
-
-    def _step(self, buffer: memoryview) -> int:
-        n_delivered = self._stream.n_plain
-        try:
-            plain = self._stream.step(min(len(buffer), STEP_BYTES))
-        except DamageError as damage:
-            if damage.kind != "corrupt" or not self._tape.rewind():
-                raise
-            self._stream = _LzmaStream(self._tape)
-            self._salvage = Salvage(self._stream.step, n_delivered)
-            return self._salvage.readinto(buffer)
-        buffer[: len(plain)] = plain
-        return len(plain)
-
-    def close(self) -> None:
-        """Close the stored file."""
-        self._tape.close()

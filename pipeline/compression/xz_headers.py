@@ -38,6 +38,12 @@ _MAX_INDEX_BYTES = 16 << 20
 _PADDING_STEP_BYTES = 64 << 10
 
 
+#: ``xz -9`` uses 64 MiB; more than this is a lie or a file for a larger machine.
+MAX_DICTIONARY_BYTES = 512 << 20
+#: What the decoder needs beside the dictionary is less than 1 MiB.
+MEMORY_BYTES = MAX_DICTIONARY_BYTES + (1 << 20)
+
+
 class _FormatError(ValueError):
     """Bytes that can't be what they should be."""
 
@@ -115,6 +121,16 @@ def _block_dictionary_bytes(header: bytes) -> int:
     if bits > 40:
         raise _FormatError
     return min(2 | bits & 1, 3) << bits // 2 + 11 if bits < 40 else (1 << 32) - 1
+
+
+def memory_trouble(dictionary_bytes: int) -> str:
+    """Return what to say about a dictionary that is too large; empty for others."""
+    if dictionary_bytes <= MAX_DICTIONARY_BYTES:
+        return ""
+    return (
+        f"decoding needs {dictionary_bytes >> 20:,} MiB of memory for the dictionary, and at most "
+        f"{MAX_DICTIONARY_BYTES >> 20:,} MiB are allowed"
+    )
 
 
 def chunk_bytes(head: bytes) -> int | None:

@@ -104,10 +104,7 @@ class _FramePieces:
 
     def _next_bytes(self) -> int:
         """Return the length of the header, block or checksum that comes next, 0 for none."""
-        length = 0
-        if self._is_cut or self.trouble:
-            pass
-        elif self._n_header:
+        if self._n_header:
             length, self._n_header = self._n_header, 0
         elif self._is_last:
             # The checksum goes alone: if it is wrong, the last block isn't thrown away with it.

@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING
 
 import pyarrow.compute as pc
 
-from pipeline.outputs.texts import HOSTILE, escape_visibly, glue, join_rows, rewrite
+from pipeline.outputs.texts import (
+    HOSTILE,
+    build_texts,
+    escape_visibly,
+    glue,
+    join_rows,
+    read_texts,
+    rewrite,
+)
 from pipeline.outputs.values import cut_pieces, is_numeric, is_plain, to_text
 
 if TYPE_CHECKING:
@@ -23,9 +31,10 @@ if TYPE_CHECKING:
 
 # The backslash is an entity, because readers differ on whether "\\|" ends a cell.
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "\\": "&#92;"}
+_MARKUP = r"([|`*~\[\]])"
 # An underscore inside a word is no markup, and names like queue_id would be hard to read.
-_MARKUP = re.compile(r"[&<>\\]|[|`*~\[\]]|(?<![^\W_])_|_(?![^\W_])")
-_SPECIAL = rf"[&<>\\|`*~_\[\]]|{HOSTILE}"
+_EDGE = r"(?:^|[^0-9A-Za-z])_|_(?:[^0-9A-Za-z]|$)"
+_OUTER = re.compile(r"(?<![0-9A-Za-z])_|_(?![0-9A-Za-z])")
 
 
 def format_markdown(results: Mapping[str, Rows], style: Style) -> Iterator[bytes]:
@@ -34,27 +43,16 @@ def format_markdown(results: Mapping[str, Rows], style: Style) -> Iterator[bytes
     before = ""
     for job, rows in results.items():
         if len(results) > 1:
-            yield f"{before}## {escape_markdown(job)}\n\n".encode()
+            (title,) = read_texts(_escape_markdown(build_texts([job])))
+            yield f"{before}## {title}\n\n".encode()
         yield from _format_rows(rows)
         before = "\n"
 
 
-def escape_markdown(text: str) -> str:
-    r"""Return the text so that Markdown shows it as it is.
-
-    Examples
-    --------
-    >>> print(escape_markdown("<b>|x_y\n*z*"))
-    &lt;b&gt;\|x_y \*z\*
-    """
-    # First, because these escapes hold backslashes, which Markdown must take for text.
-    text = escape_visibly(re.sub(r"[\t\n\r]+", " ", text))
-    return _MARKUP.sub(lambda hit: _ENTITIES.get(hit[0]) or "\\" + hit[0], text)
-
-
 def _format_rows(rows: Rows) -> Iterator[bytes]:
+    names = read_texts(_escape_markdown(build_texts(rows.schema.names)))
     marks = ["---:" if is_numeric(field.type) else "---" for field in rows.schema]
-    yield f"| {' | '.join(map(escape_markdown, rows.schema.names))} |\n".encode()
+    yield f"| {' | '.join(name or '' for name in names)} |\n".encode()
     yield f"| {' | '.join(marks)} |\n".encode()
     for piece in cut_pieces(rows.batches):
         cells = [pc.fill_null(_format_column(column), "") for column in piece.columns]
@@ -63,4 +61,14 @@ def _format_rows(rows: Rows) -> Iterator[bytes]:
 
 def _format_column(column: pa.Array) -> pa.Array:
     texts = to_text(column)
-    return texts if is_plain(column.type) else rewrite(texts, _SPECIAL, escape_markdown)
+    return texts if is_plain(column.type) else _escape_markdown(texts)
+
+
+def _escape_markdown(texts: pa.Array) -> pa.Array:
+    """Return the texts so that Markdown shows them as they are."""
+    # First, because these escapes hold backslashes, which are text to Markdown.
+    texts = rewrite(texts, HOSTILE, lambda text: escape_visibly(re.sub(r"[\t\n\r]+", " ", text)))
+    for character, entity in _ENTITIES.items():
+        texts = pc.replace_substring(texts, character, entity)
+    texts = pc.replace_substring_regex(texts, _MARKUP, r"\\\1")
+    return rewrite(texts, _EDGE, lambda text: _OUTER.sub(r"\\_", text))

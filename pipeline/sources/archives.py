@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 # A header of extended names is some hundred bytes; a hostile one may claim gigabytes.
 _MAX_HEADER_BYTES = 16 << 20
+_LAST_UNIX_SECOND = 253_402_300_799  # of the year 9999
 _ZIP_METHODS = (0, 8, 12, 14)  # stored, deflated, bzip2, lzma: what zipfile can do
 
 
@@ -229,7 +230,12 @@ def _add_tar_member(archive: Archive, member: tarfile.TarInfo, start: int) -> No
     elif not member.isreg():
         archive.skipped.append((_label(member.name), "no regular file"))
     else:
-        archive.add(member.name, member.size, float(member.mtime), start + member.offset_data)
+        archive.add(member.name, member.size, _mtime(member), start + member.offset_data)
+
+
+def _mtime(member: tarfile.TarInfo) -> float | None:
+    """Return when a member was changed; None for what can't be a time: a header may say NaN."""
+    return float(member.mtime) if 0 < member.mtime < _LAST_UNIX_SECOND else None
 
 
 def _find_next_tar(stored: BinaryIO, position: int, size: int, archive: Archive) -> int | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from fnmatch import translate
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -100,14 +100,8 @@ def matcher(pattern: str) -> Callable[[str], bool]:
     pattern = pattern.removeprefix("./").strip("/")
     if pattern in ("", "*", "**"):
         return lambda _: True
-    parts = [
-        r"(?s:.*)" if part == "**" else translate(part).replace(".*", "[^/]*").replace(r"\Z", "")
-        for part in pattern.split("/")
-    ]
-    expression = re.compile(
-        "/".join(parts).replace(r"(?s:.*)/", r"(?:(?s:.*)/)?") + r"(?:/(?s:.*))?"
-    )
-    return lambda label: expression.fullmatch(label) is not None
+    parts = pattern.split("/")
+    return lambda label: _matches(parts, label.split("/"))
 
 
 def has_magic(text: str) -> bool:
@@ -129,3 +123,12 @@ def _read_archive(protocol: str, base: SourceFile, open_base: Callable[[], Binar
     if not is_tar(head):
         raise SourceError(base.url, "unreadable", "no tar archive")
     return archives.read_tar(open_base, base.size or 0)
+
+
+def _matches(parts: list[str], names: list[str]) -> bool:
+    """Tell whether a label begins with folders, or is a file, that the parts of a pattern match."""
+    if not parts:
+        return True
+    if parts[0] == "**":
+        return any(_matches(parts[1:], names[skipped:]) for skipped in range(len(names) + 1))
+    return bool(names) and fnmatchcase(names[0], parts[0]) and _matches(parts[1:], names[1:])

@@ -6,7 +6,7 @@ import io
 import random
 import subprocess
 import sys
-from importlib.util import find_spec
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,15 +22,11 @@ MEDIUM = make_text(300_000)
 ROOT = Path(__file__).parents[2]
 
 
-def _codecs() -> list[str]:
-    return [name for name, place in CODECS.items() if find_spec(place.partition(":")[0])]
-
-
-every_codec = pytest.mark.parametrize("name", _codecs())
-every_compression = pytest.mark.parametrize("name", [n for n in _codecs() if n != "plain"])
+every_codec = pytest.mark.parametrize("name", list(CODECS))
+every_compression = pytest.mark.parametrize("name", [name for name in CODECS if name != "plain"])
 every_maker = pytest.mark.parametrize(
     ("name", "maker"),
-    [pytest.param(n, m, id=f"{n}: {m.name}") for n in _codecs() for m in MAKERS[n]],
+    [pytest.param(n, m, id=f"{n}: {m.name}") for n in CODECS for m in MAKERS[n]],
 )
 
 
@@ -104,14 +100,16 @@ def read(name: str, stored: bytes, buffer_bytes: int = 1 << 16, **options) -> Ou
         return drain(reader, buffer_bytes)
 
 
-def borders(maker: Maker, text: bytes) -> dict[int, int]:
-    """Stored offset → plain offset of every place where the file may end and be complete."""
-    places, n_stored, n_plain = {0: 0}, 0, 0
-    for stored, plain in maker.make_units(text):
-        n_stored += len(stored)
-        n_plain += len(plain)
-        places[n_stored] = n_plain
-    return places
+@cache
+def small(maker: Maker) -> tuple[bytes, dict[int, int]]:
+    """A file that is short enough to be cut at every byte, and the borders of its units."""
+    return maker.make(SMALL), maker.borders(SMALL)
+
+
+@cache
+def medium(maker: Maker) -> tuple[bytes, dict[int, int]]:
+    """A file longer than the buffers of readers."""
+    return maker.make(MEDIUM), maker.borders(MEDIUM)
 
 
 # --- complete files -------------------------------------------------------------------------------
@@ -122,7 +120,7 @@ def borders(maker: Maker, text: bytes) -> dict[int, int]:
 def test_a_complete_file_gives_its_text(name, maker, buffer_bytes):
     """Whatever the buffer, the text is whole, and every stored byte was taken in."""
     text = SMALL if buffer_bytes < 10 else MEDIUM
-    stored = maker.make(text)
+    stored, _ = (small if buffer_bytes < 10 else medium)(maker)
 
     assert read(name, stored, buffer_bytes) == Outcome(text, None, len(stored))
 
@@ -130,7 +128,7 @@ def test_a_complete_file_gives_its_text(name, maker, buffer_bytes):
 @every_maker
 def test_a_pipe_gives_its_text(name, maker):
     """A stream on standard input has no size, can't be sought and comes in drops."""
-    stored = maker.make(SMALL)
+    stored, _ = small(maker)
 
     with get_codec(name).open(Pipe(stored), None) as reader:
         assert drain(reader, 1000) == Outcome(SMALL, None, len(stored))
@@ -146,7 +144,7 @@ def test_an_empty_file_is_complete(name):
 @every_maker
 def test_what_a_file_grew_by_is_not_read(name, maker):
     """Only the bytes that were there at planning count."""
-    stored = maker.make(SMALL)
+    stored, _ = small(maker)
 
     for more in (stored, b"garbage\n", b"\x00" * 100):
         assert read(name, stored + more, size=len(stored)) == Outcome(SMALL, None, len(stored))
@@ -165,10 +163,8 @@ def test_a_reader_closes_its_file(name):
 # --- damaged files --------------------------------------------------------------------------------
 
 
-def check_cut(name: str, maker: Maker, stored: bytes, text: bytes, size: int, places) -> None:
-    """Check what a file gives that ends after ``size`` bytes."""
-    outcome = read(name, stored[:size])
-
+def check_cut(maker: Maker, outcome: Outcome, text: bytes, size: int, places) -> None:
+    """Check what a file gave that ends after ``size`` bytes."""
     assert text.startswith(outcome.plain)
     if size in places and (not maker.is_end_marked or outcome.damage is None):
         assert outcome == Outcome(text[: places[size]], None, size)
@@ -176,50 +172,45 @@ def check_cut(name: str, maker: Maker, stored: bytes, text: bytes, size: int, pl
     kind, _, plain_offset, _ = outcome.damage
     assert kind == "truncated"
     assert plain_offset == len(outcome.plain)
-    whole_units = max(plain for border, plain in places.items() if border <= size)
-    assert plain_offset >= whole_units
-    for buffer_bytes in (5, 400):
-        assert read(name, stored[:size], buffer_bytes)[:2] == outcome[:2]
+    assert plain_offset >= max(plain for border, plain in places.items() if border <= size)
 
 
 @every_maker
 def test_a_cut_file_gives_its_good_prefix_and_says_truncated(name, maker):
     """Cut at any byte, a file is never a success, unless a unit ends there."""
-    stored = maker.make(SMALL)
-    places = borders(maker, SMALL)
+    stored, places = small(maker)
 
     for size in range(len(stored)):
-        check_cut(name, maker, stored, SMALL, size, places)
+        outcome = read_alike(name, stored[:size], 5, 1 << 18)
+        check_cut(maker, outcome, SMALL, size, places)
 
 
 @every_maker
 def test_a_long_cut_file_gives_its_good_prefix(name, maker):
     """The same where units are longer than a buffer, at some places."""
-    stored = maker.make(MEDIUM)
-    places = borders(maker, MEDIUM)
+    stored, places = medium(maker)
     dice = random.Random(name + maker.name)
 
     for size in [*dice.sample(range(1, len(stored)), 5), len(stored) - 1]:
-        plain = check_long_cut(name, stored[:size])
-        assert MEDIUM.startswith(plain)
-        check_cut(name, maker, stored, MEDIUM, size, places)
+        outcome = read_alike(name, stored[:size], 4093, 65_537, 1 << 20)
+        check_cut(maker, outcome, MEDIUM, size, places)
 
 
-def check_long_cut(name: str, stored: bytes) -> bytes:
-    """Check that odd and large buffers give the same of a damaged file; return its prefix."""
-    outcomes = [read(name, stored, buffer_bytes)[:2] for buffer_bytes in (4093, 65_537, 1 << 20)]
+def read_alike(name: str, stored: bytes, *buffer_bytes: int) -> Outcome:
+    """Return what a damaged file gives, which must be the same for all buffers."""
+    outcomes = [read(name, stored, n) for n in buffer_bytes]
 
-    assert outcomes.count(outcomes[0]) == 3
-    return outcomes[0][0]
+    for outcome in outcomes:
+        assert outcome[:2] == outcomes[0][:2]
+    return outcomes[0]
 
 
 def check_flip(name: str, maker: Maker, stored: bytes, text: bytes, place: int, mask: int, places):
     """Check what a file gives with one wrong byte."""
     flipped = bytearray(stored)
     flipped[place] ^= mask
-    outcome = read(name, bytes(flipped))
+    outcome = read_alike(name, bytes(flipped), 11, 1 << 18)
 
-    assert read(name, bytes(flipped), 11)[:2] == outcome[:2]
     good = max(plain for border, plain in places.items() if border <= place)
     assert outcome.plain[:good] == text[:good]
     if outcome.damage is None:
@@ -233,8 +224,7 @@ def check_flip(name: str, maker: Maker, stored: bytes, text: bytes, place: int, 
 @every_maker
 def test_a_flipped_byte_is_never_taken_for_success(name, maker):
     """One wrong byte anywhere: the units before it are whole, and no buffer changes the rest."""
-    stored = maker.make(SMALL)
-    places = borders(maker, SMALL)
+    stored, places = small(maker)
     dice = random.Random(name + maker.name)
 
     for place in range(len(stored)):
@@ -245,19 +235,19 @@ def test_a_flipped_byte_is_never_taken_for_success(name, maker):
 @every_maker
 def test_a_flipped_byte_in_a_long_file_gives_the_same_for_all_buffers(name, maker):
     """What a decoder throws away with its error must not depend on the size of the buffer."""
-    stored = bytearray(maker.make(MEDIUM))
+    stored = bytearray(medium(maker)[0])
     dice = random.Random(name + maker.name)
 
     for place in dice.sample(range(len(stored)), 5):
         stored[place] ^= 0x55
-        check_long_cut(name, bytes(stored))
+        read_alike(name, bytes(stored), 4093, 65_537, 1 << 20)
         stored[place] ^= 0x55
 
 
 @every_maker
 def test_a_damaged_pipe_gives_what_the_file_would_give(name, maker):
     """Standard input can't be read again, and must not give less."""
-    stored = bytearray(maker.make(SMALL))
+    stored = bytearray(small(maker)[0])
     dice = random.Random(name + maker.name)
 
     for place in dice.sample(range(len(stored)), min(20, len(stored))):
@@ -273,7 +263,7 @@ def test_garbage_after_a_complete_file_costs_nothing_of_it(name):
     for maker in MAKERS[name]:
         if maker.is_end_marked:
             continue
-        stored = maker.make(SMALL)
+        stored, _ = small(maker)
         outcome = read(name, stored + b"garbage\n")
         assert outcome.plain == SMALL
         assert outcome.damage[:3] == ("trailing garbage", len(stored), len(SMALL)), maker.name
@@ -282,7 +272,7 @@ def test_garbage_after_a_complete_file_costs_nothing_of_it(name):
 @every_maker
 def test_a_store_that_fails_is_named(name, maker):
     """What could be read counts, then the damage is ``unreadable``, not a traceback."""
-    stored = maker.make(MEDIUM)
+    stored, _ = medium(maker)
 
     for bad_from in (0, 1, len(stored) // 2, len(stored) - 1):
         outcomes = []
@@ -330,7 +320,7 @@ def check_cuts(name: str, path: Path, cuts, text: bytes) -> None:
 @pytest.mark.parametrize("n_pieces", [2, 5, 1000])
 def test_the_pieces_between_cuts_are_the_text(name, maker, n_pieces, tmp_path):
     """Cuts are in order, inside the file, and the pieces between them share out its text."""
-    stored = maker.make(MEDIUM)
+    stored, _ = medium(maker)
     path = tmp_path / "stored"
     path.write_bytes(stored)
     size = len(stored)
@@ -351,7 +341,7 @@ def test_the_pieces_between_cuts_are_the_text(name, maker, n_pieces, tmp_path):
 @every_maker
 def test_cuts_of_a_damaged_file_are_sure(name, maker, tmp_path):
     """From a cut of a damaged file on, the damage and the text before it are what they are."""
-    stored = bytearray(maker.make(MEDIUM))
+    stored = bytearray(medium(maker)[0])
     stored[len(stored) * 3 // 4] ^= 0x55
     path = tmp_path / "stored"
     path.write_bytes(stored)
@@ -373,7 +363,7 @@ def test_cuts_of_a_damaged_file_are_sure(name, maker, tmp_path):
 @every_maker
 def test_cuts_of_broken_files_come_without_errors(name, maker, tmp_path):
     """Planning never fails for damage, and never hangs."""
-    stored = maker.make(SMALL)
+    stored, _ = small(maker)
     dice = random.Random(name + maker.name)
     path = tmp_path / "stored"
 
@@ -390,8 +380,9 @@ def test_cuts_of_broken_files_come_without_errors(name, maker, tmp_path):
 
 _BOMB_BYTES = 100 << 20
 
+# VmHWM, since ru_maxrss of a new process begins with what the one that started it had.
 _READ_BOMB = """
-import io, resource, sys
+import re, sys
 from pathlib import Path
 from pipeline.compression import get_codec
 
@@ -403,9 +394,12 @@ def read(path):
             n += length
     return n
 
+def peak_kib():
+    return int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
+
 read(sys.argv[2])
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-print(read(sys.argv[3]), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+before = peak_kib()
+print(read(sys.argv[3]), peak_kib() - before)
 """
 
 
@@ -443,7 +437,7 @@ def test_a_bomb_takes_little_memory(name, tmp_path):
 @every_maker
 def test_a_codec_is_found_by_content(name, maker):
     """The first bytes tell, be they many or few."""
-    stored = maker.make(MEDIUM)
+    stored, _ = medium(maker)
 
     assert detect(stored[:65_536]) == name
     assert detect(stored[:64]) == name
@@ -461,8 +455,6 @@ TEXTS = [
     b"]\x00\x00\x00\x00 binary, but no lzma\x00\x00\x00\n",
     b"\x1f\x8b and more text\n",
     b"\x1f\x8b\x07\x00\x00\x00\x00\x00\x00\x03 not deflate\n",
-    b"(\xb5/\xfd",
-    b"P*M\x18",
     b"\xfd7zXZ and more text\n",
     b"\x04\x22\x4d\x18 and more text\n",
     b"PK\x03\x04\x14\x00\x00\x00\x08\x00",
@@ -471,7 +463,7 @@ TEXTS = [
 ]
 
 
-@pytest.mark.parametrize("text", [t for t in TEXTS if t not in (b"(\xb5/\xfd", b"P*M\x18")])
+@pytest.mark.parametrize("text", TEXTS)
 def test_text_and_archives_are_plain(text):
     """What begins with some of a magic number is not that compression yet."""
     assert detect(text) == "plain"
@@ -496,4 +488,4 @@ def test_an_unknown_codec_is_refused_with_the_nearest_name():
     with pytest.raises(UsageError, match="Did you mean 'zstd'"):
         get_codec("zst")
     assert list(CODECS) == sorted(CODECS)
-    assert all(get_codec(name).name == name for name in _codecs())
+    assert all(get_codec(name).name == name for name in CODECS)

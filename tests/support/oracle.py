@@ -12,9 +12,9 @@ _FACILITIES = (
     "kern user mail daemon auth syslog lpr news uucp cron authpriv ftp ntp security console solaris-cron "
     "local0 local1 local2 local3 local4 local5 local6 local7"
 ).split()
-_RFC3164 = re.compile(rb"(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)  ?(\d{1,2}) (\d\d):(\d\d):(\d\d)(?:\.(\d+))?(?![0-9A-Za-z])")
+_RFC3164 = re.compile(rb"(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)  ?(\d{1,2}) (\d\d):(\d\d):(\d\d)(?:\.(\d+))?+(?![0-9A-Za-z])")
 _ISO = re.compile(
-    rb"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:[.,](\d+))?([Zz]|[+-](?:[01]\d|2[0-3])(?::?[0-5]\d)?)?(?![0-9A-Za-z])"
+    rb"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:[.,](\d+))?+([Zz]|[+-](?:[01]\d|2[0-3])(?::?[0-5]\d|(?!:?\d\d)))?+(?![0-9A-Za-z])"
 )
 _WS = rb"[ \t\n\r\x0b\x0c]"
 _LAST = re.compile(rb"(?:--- )?last message repeated \d+ time")

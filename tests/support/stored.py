@@ -42,6 +42,15 @@ class Maker:
     def make(self, text: bytes) -> bytes:
         return b"".join(stored for stored, _ in self.make_units(text))
 
+    def borders(self, text: bytes) -> dict[int, int]:
+        """Stored offset → plain offset of every place where the file may end and be complete."""
+        places, n_stored, n_plain = {0: 0}, 0, 0
+        for stored, plain in self.make_units(text):
+            n_stored += len(stored)
+            n_plain += len(plain)
+            places[n_stored] = n_plain
+        return places
+
 
 def make_text(n_bytes: int) -> bytes:
     """Log lines, the same for the same length; numbers keep them from vanishing in compression."""
@@ -146,8 +155,9 @@ GZIP = [
     Maker("many members", many(_gzip)),
     Maker("empty members", between(_gzip, _gzip(b""))),
     Maker("trailing zeros", followed(_gzip, *[b"\x00"] * 13)),
-    Maker("BGZF", _bgzf, is_end_marked=True),
 ]
+
+BGZF = [Maker("BGZF", _bgzf, is_end_marked=True)]
 
 
 # --- bzip2 ----------------------------------------------------------------------------------------
@@ -329,6 +339,7 @@ LZ4.append(Maker("skippable frames", between(_lz4_checked, skippable(b"so what",
 
 #: Codec name → the ways in which its files come.
 MAKERS: dict[str, list[Maker]] = {
+    "bgzf": BGZF,
     "bzip2": BZIP2,
     "gzip": GZIP,
     "lz4": LZ4,

@@ -1,0 +1,66 @@
+"""Bring aggregate calls that mean the same into one form, the one with the smallest state."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pipeline.sql_aggregates import FIRST_IN_ORDER, ORDERED, QUANTILES
+from pipeline.sql_tree import Node, Parser, is_expression, literal
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def normal_call(parser: Parser, call: Node) -> Node:
+    """Return an aggregate call without what makes no difference to its result.
+
+    An ORDER BY inside makes DuckDB's state hold every row, so it goes where it can: order-free
+    aggregates drop it, ``first(x ORDER BY y)`` becomes an ``arg_min``, and
+    ``quantile_cont(0.3 ORDER BY x DESC)`` becomes ``quantile_cont(x, -0.3)``.
+    """
+    call = {**call, "alias": ""}
+    name = call["function_name"].lower()
+    orders = call["order_bys"]["orders"]
+    if not orders or call["distinct"]:
+        return call
+    if name in QUANTILES and len(call["arguments"]) == 1 and len(orders) == 1:
+        (share,) = call["arguments"]
+        value = share["expression"]
+        if orders[0]["type"] == "DESCENDING":
+            value = _negative(parser, value)
+        return _with(call, [orders[0]["expression"], value])
+    if name in FIRST_IN_ORDER and len(call["arguments"]) == 1:
+        least = parser.expression(f"{FIRST_IN_ORDER[name]}(1)")
+        first = call["arguments"][0]["expression"]
+        return _with({**least, "filter": call["filter"]}, [first, _sort_key(parser, orders)])
+    if name not in ORDERED:
+        return _with(call, [argument["expression"] for argument in call["arguments"]])
+    return call
+
+
+def _with(call: Node, arguments: Sequence[Node]) -> Node:
+    """Copy a call with other arguments and no ORDER BY."""
+    return {
+        **call,
+        "arguments": [{"name": "", "expression": value} for value in arguments],
+        "order_bys": {**call["order_bys"], "orders": []},
+    }
+
+
+def _negative(parser: Parser, share: Node) -> Node:
+    if is_expression(share, "FUNCTION") and share["function_name"] == "list_value":
+        values = [_negative(parser, argument["expression"]) for argument in share["arguments"]]
+        return _with(share, values)
+    return parser.expression(f"-({parser.expression_text(share)})")
+
+
+def _sort_key(parser: Parser, orders: Sequence[Node]) -> Node:
+    """Return one value that sorts as an ORDER BY does."""
+    values = []
+    for order in orders:
+        direction = "DESC" if order["type"] == "DESCENDING" else "ASC"
+        # NULLS LAST is DuckDB's default for both directions.
+        nulls = "NULLS FIRST" if order["null_order"] == "ORDER_NULLS_FIRST" else "NULLS LAST"
+        spelled = parser.expression(literal(f"{direction} {nulls}"))
+        values += [order["expression"], spelled]
+    return _with(parser.expression("create_sort_key(1, 'ASC')"), values)

@@ -1,0 +1,68 @@
+"""Fixtures that everything shares: Hypothesis profiles, a demo archive, the command line."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from pipeline import duck
+from pipeline.cli import run_command_line
+from pipeline.demo import make_demo
+
+settings.register_profile("dev", deadline=None)
+settings.register_profile(
+    "ci", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
+
+
+@dataclass
+class Ran:
+    """What a command line gave."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def sawlog(monkeypatch, capfd):
+    """Run a command line in this process; ``stdin`` are the bytes on standard input."""
+
+    def run(*arguments: object, stdin: bytes = b"") -> Ran:
+        from pipeline import head
+
+        head.forget_stdin()
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        capfd.readouterr()
+        code = run_command_line([str(one) for one in arguments] + _no_nice(arguments))
+        out, err = capfd.readouterr()
+        return Ran(code, out, err)
+
+    return run
+
+
+def _no_nice(arguments: tuple[object, ...]) -> list[str]:
+    """Tests must not slow themselves down for good."""
+    return [] if not arguments or arguments[0] in ("demo", "jobs", "--help", "--version") or "--help" in arguments else ["--nice", "0"]
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory) -> Path:
+    """The smallest demo archive, with its truth."""
+    folder = tmp_path_factory.mktemp("demo") / "demo"
+    make_demo(folder, 1)
+    return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _close_duckdb():
+    """DuckDB complains at exit about what was left open."""
+    yield
+    duck.close()
