@@ -1,4 +1,4 @@
-"""The account of a run, for people (one line, and a line for each thing that is wrong) and as JSON."""
+"""The account of a run: one line for people, a line for each thing that is wrong, and JSON."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import dataclasses
 import json
 from typing import TYPE_CHECKING
 
-from pipeline.text import escape_controls, in_bytes
+from pipeline.text import escape_visibly, in_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +27,9 @@ def account_line(account: Account) -> str:
     n_bad = len({damage.file for damage in account.damaged})
     whole = max(0, account.files - n_bad)
     parts = [
-        f"{whole:,} of {account.files:,} files whole" if n_bad else f"{account.files:,} file{'s' * (account.files != 1)} whole",
+        f"{whole:,} of {account.files:,} files whole"
+        if n_bad
+        else f"{account.files:,} file{'s' * (account.files != 1)} whole",
         f"{account.lines:,} lines",
         f"{in_bytes(account.plain_bytes)} of text in {in_bytes(account.read_bytes)} read",
         f"{account.undated_lines:,} undated",
@@ -44,9 +46,11 @@ def account_line(account: Account) -> str:
 
 def account_notes(account: Account) -> list[str]:
     """Return a line for each file that is duplicate or skipped."""
-    notes = [f"{one['file']}: {one['kind']} as {one['same_as']}: counted once" if one["kind"] != "prefix"
-             else f"{one['file']}: begins {one['same_as']}, which holds more: counted there"
-             for one in account.duplicates]  # fmt: skip
+    said = {"prefix": "begins {same_as}, which holds more: counted there"}
+    usual = "{kind} as {same_as}: counted once"
+    notes = [
+        f"{one['file']}: {said.get(one['kind'], usual).format(**one)}" for one in account.duplicates
+    ]
     notes += [f"{one['file']}: skipped: {one['why']}" for one in account.skipped]
     return _cut(notes)
 
@@ -57,8 +61,8 @@ def account_warnings(account: Account) -> list[str]:
     guessed = sum("guessed" in str(one["evidence"]) for one in account.years)
     if guessed:
         notes.append(
-            f"the years of {guessed} file{'s' * (guessed != 1)} are guessed from the file time: nothing in the "
-            "lines or names tells them. --year Y sets the year of the newest line"
+            f"the years of {guessed} file{'s' * (guessed != 1)} are guessed from the file "
+            "time: nothing in the lines or names tells them. --year Y sets that of the newest line"
         )
     return _cut(notes)
 
@@ -69,7 +73,9 @@ def _damage_line(damage: Damage) -> str:
     where = f"{damage.file}: {damage.kind} at stored byte {damage.stored_offset:,}"
     if damage.plain_offset is not None:
         where += f", plain byte {damage.plain_offset:,}"
-    return f"{where}{': ' * bool(damage.detail)}{damage.detail}. The whole lines before it are counted"
+    return (
+        f"{where}{': ' * bool(damage.detail)}{damage.detail}. The whole lines before it are counted"
+    )
 
 
 def _evidence(account: Account) -> str:
@@ -78,7 +84,7 @@ def _evidence(account: Account) -> str:
 
 
 def _cut(notes: Sequence[str]) -> list[str]:
-    shown = [escape_controls(note) for note in notes[:MAX_NOTES]]
+    shown = [escape_visibly(note) for note in notes[:MAX_NOTES]]
     if len(notes) > MAX_NOTES:
         shown.append(f"… and {len(notes) - MAX_NOTES:,} more: see --account")
     return shown

@@ -1,4 +1,4 @@
-"""Merge partials: of the splits of one file, in order, up to its first damage; then of all files."""
+"""Merge partials: of a file's splits, in order, up to its first damage; then of all files."""
 
 from __future__ import annotations
 
@@ -107,7 +107,9 @@ def combine_files(parts: Sequence[Mapped], plan: MapPlan) -> Mapped:
     return merged
 
 
-def combine_tables(tables: Sequence[pa.Table], query: Query | PythonQuery, branch: Branch) -> pa.Table:
+def combine_tables(
+    tables: Sequence[pa.Table], query: Query | PythonQuery, branch: Branch
+) -> pa.Table:
     """Merge partials of one branch, at least one of them, in split order."""
     together = pa.concat_tables(tables)
     if not isinstance(query, Query):

@@ -59,7 +59,9 @@ def _show(
     render(results, options["to"], sys.stdout, **shared)
 
 
-def _stream(job: Job, sources: Sequence[str], settings: Settings, options: dict[str, Any]) -> int | None:
+def _stream(
+    job: Job, sources: Sequence[str], settings: Settings, options: dict[str, Any]
+) -> int | None:
     """Print the rows of a job without aggregates as they come; None where it has some."""
     from pipeline.render import stream_batches
     from pipeline.run import stream_rows
@@ -139,7 +141,8 @@ def run_demo_command(directory: str, size_mb: int | None) -> int:
     from pipeline.text import in_bytes
 
     done = make_demo(Path(directory), DEFAULT_SIZE_MB if size_mb is None else size_mb)
-    print(f"{done.lines:,} lines, {in_bytes(done.plain_bytes)} of text in {len(done.paths)} files in {directory}", file=sys.stderr)
+    size = in_bytes(done.plain_bytes)
+    print(f"{done.lines:,} lines, {size} of text in {len(done.paths)} files", file=sys.stderr)
     print(f"sawlog volume {directory}/maillog*")
     return 0
 
@@ -149,7 +152,9 @@ def _begin(sources: Sequence[str], options: dict[str, Any]) -> Settings:
     from pipeline.priority import lower_priority
 
     if not sources:
-        raise UsageError("name the logs to read: a file, a directory, a glob, a URL, or - for standard input")
+        raise UsageError(
+            "name the logs to read: a file, a directory, a glob, a URL, or - for standard input"
+        )
     settings = read_settings(options)
     lower_priority(options["nice"])
     return settings
@@ -170,7 +175,9 @@ def read_settings(options: dict[str, Any]) -> Settings:
         hosts=options["hosts"],
         processes=options["processes"],
         where=options["where"],
-        by=None if options["by"] is None else tuple(name.strip().lower() for name in options["by"].split(",")),
+        by=None
+        if options["by"] is None
+        else tuple(name.strip().lower() for name in options["by"].split(",")),
         parameters=_pairs("-p", options["parameters"]),
         year=options["year"],
         zones=read_zones(options["log_tz"], options["report_tz"]),
@@ -196,7 +203,9 @@ def _read_period(options: dict[str, Any], now: datetime) -> tuple[datetime | Non
         if options["since"] or options["until"]:
             raise UsageError("--day stands for --since and --until together; give either")
         if read_day(options["day"], now.date()) is None:
-            raise UsageError(f"no day can be read from {options['day']!r}. Write 2007-12-26, today or yesterday")
+            raise UsageError(
+                f"no day can be read from {options['day']!r}. Write 2007-12-26, today or yesterday"
+            )
         return read_time(options["day"], now), read_time(options["day"], now, is_end=True)
     since = read_time(options["since"], now) if options["since"] else None
     until = read_time(options["until"], now, is_end=True) if options["until"] else None
@@ -224,14 +233,14 @@ def _progress(options: dict[str, Any]) -> Any:
 def _end(account: Account, warnings: Sequence[str], options: dict[str, Any]) -> int:
     """Tell the account; return the exit code."""
     from pipeline.account import account_json, account_line, account_notes, account_warnings
-    from pipeline.text import escape_controls
+    from pipeline.text import escape_visibly
 
     if options["account_path"]:
         from pipeline.outputs.files import put_files
 
         text = account_json(account)
         put_files([(options["account_path"], lambda path: _write_text(path, text))])
-    for note in [*account_warnings(account), *map(escape_controls, warnings)]:
+    for note in [*account_warnings(account), *map(escape_visibly, warnings)]:
         print(f"warning: {note}", file=sys.stderr)
     if not options["quiet"]:
         for note in account_notes(account):

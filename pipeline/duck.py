@@ -57,8 +57,12 @@ def query(sql: str) -> pa.Table:
     except duckdb.InterruptException:
         raise KeyboardInterrupt from None
     except duckdb.OutOfMemoryException as error:
-        raise LimitError(f"there is not enough memory for the groups of this query: {error}") from None
-    except duckdb.DataError as error:  # conversion, out of range, invalid input: the data's, not ours
+        raise LimitError(
+            f"there is not enough memory for the groups of this query: {error}"
+        ) from None
+    except (
+        duckdb.DataError
+    ) as error:  # conversion, out of range, invalid input: the data's, not ours
         raise QueryError(f"the query fails on some line: {error}") from None
 
 
@@ -79,7 +83,7 @@ def prepared(sql: str) -> str:
 
 
 def forget_prepared() -> None:
-    """Forget this thread's prepared statements: they are bound to the objects they were made over."""
+    """Forget this thread's prepared statements, which hold on to the objects they read."""
     held = cursor()
     for name in _local.prepared.values():
         held.execute(f"DEALLOCATE {name}")

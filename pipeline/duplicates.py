@@ -82,7 +82,9 @@ def _candidates(files: Sequence[tuple[SourceFile, Head]]) -> list[list[tuple[Sou
     return [group for group in groups.values() if len(group) > 1]
 
 
-def _compare(file: SourceFile, head: Head, other: SourceFile, other_head: Head) -> tuple[str, Damage | None]:
+def _compare(
+    file: SourceFile, head: Head, other: SourceFile, other_head: Head
+) -> tuple[str, Damage | None]:
     """Return ``same content``, ``prefix`` (file begins other), ``extends`` or ``different``.
 
     The damage is that of the file to be left out.
@@ -95,7 +97,10 @@ def _compare(file: SourceFile, head: Head, other: SourceFile, other_head: Head) 
             with open_stored(file) as stored, open_stored(other) as other_stored:
                 if _is_equal(stored, other_stored, file.size or 0):
                     return "same content", None
-        with open_plain(file, head.compression) as a, open_plain(other, other_head.compression) as b:
+        with (
+            open_plain(file, head.compression) as a,
+            open_plain(other, other_head.compression) as b,
+        ):
             return _compare_plain(_Side(file, a), _Side(other, b))
     except (OSError, SourceError):
         return "different", None

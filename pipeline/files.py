@@ -169,5 +169,6 @@ def _microseconds(moment: datetime | None) -> int | None:
 def _table(rows: Sequence[tuple[object, ...]]) -> pa.Table:
     columns = list(zip(*rows, strict=True)) or [()] * len(_COLUMNS)
     return pa.Table.from_arrays(
-        [pa.array(values, field.type) for values, field in zip(columns, _COLUMNS, strict=True)], schema=_COLUMNS
+        [pa.array(values, field.type) for values, field in zip(columns, _COLUMNS, strict=True)],
+        schema=_COLUMNS,
     )

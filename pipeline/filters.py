@@ -40,10 +40,14 @@ def read_time(text: str, now: datetime, *, is_end: bool = False) -> datetime:
         moment = datetime.fromisoformat(text)
     except ValueError:
         raise UsageError(
-            f"no time can be read from {text!r}. Write 2007-12-26, '2007-12-26 09:00', today, yesterday, 2h or 7d"
+            f"no time can be read from {text!r}. Write 2007-12-26, '2007-12-26 09:00', today, "
+            "yesterday, 2h or 7d"
         ) from None
     if moment.tzinfo is not None:
-        raise UsageError(f"{text!r} has an offset; times are compared as written on the lines, or with --report-tz in that zone")
+        raise UsageError(
+            f"{text!r} has an offset; times are compared as written on the lines, or with "
+            "--report-tz in that zone"
+        )
     if is_end and len(text) <= 16:  # a minute is inclusive, too
         moment += timedelta(minutes=1)
     return moment
@@ -60,7 +64,7 @@ def read_day(text: str, today: date) -> date | None:
 
 
 def time_conditions(local: str, since: datetime | None, until: datetime | None) -> tuple[str, ...]:
-    """Return the conditions that keep lines in [since, until); ``local`` is the SQL of their time."""
+    """Return the conditions that keep [since, until); ``local`` is the SQL of a line's time."""
     conditions = []
     if since is not None:
         conditions.append(f"{local} >= TIMESTAMP {quote(str(since))}")

@@ -102,7 +102,9 @@ def read_head(file: SourceFile) -> Head:
         reader = get_codec(compression).open(io.BytesIO(stored_head), None)
     else:
         with open_stored(file) as stored:
-            stored_head = _read_full(stored, min(HEAD_BYTES, HEAD_BYTES if file.size is None else file.size))
+            stored_head = _read_full(
+                stored, min(HEAD_BYTES, HEAD_BYTES if file.size is None else file.size)
+            )
         compression = detect(stored_head)
         if compression == "plain":
             return Head(compression, stored_head)

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from pipeline.errors import UsageError, unknown_name
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 _SETTING = re.compile(r"^(chart|param|by):\s*(.*)$")
 _PARAM = re.compile(r"^(\w+)\s+([A-Za-z]+)\s*(?:=\s*('(?:[^']|'')*'|\S+))?\s*(.*)$")
@@ -104,7 +104,9 @@ class Job:
         for name, text in given.items():
             if known and name not in known:
                 raise unknown_name(f"parameter of {self.name}", name, known)
-            values[name] = _read_value(known[name].type, text, name) if name in known else _guess(text)
+            values[name] = (
+                _read_value(known[name].type, text, name) if name in known else _guess(text)
+            )
         for name, value in values.items():
             if value is None:
                 raise UsageError(f"the job {self.name!r} needs -p {name}=VALUE: {known[name].help}")
@@ -180,7 +182,9 @@ def sql_job(name: str, text: str, path: Path | None = None) -> Job:
             choices = _names(rest) or by
         else:
             parameters.append(_parameter(setting[2], name))
-    return Job(name, " ".join(filter(None, question)), text, path, by, choices, tuple(parameters), chart)
+    return Job(
+        name, " ".join(filter(None, question)), text, path, by, choices, tuple(parameters), chart
+    )
 
 
 def _parted(text: str) -> tuple[str, str]:
@@ -200,7 +204,10 @@ def _names(text: str) -> tuple[str, ...]:
 def _parameter(text: str, job: str) -> Parameter:
     match = _PARAM.match(text)
     if match is None:
-        raise UsageError(f"the job {job!r} has a wrong header line: '-- param: {text}'. It reads NAME TYPE = DEFAULT   help")
+        raise UsageError(
+            f"the job {job!r} has a wrong header line: '-- param: {text}'. "
+            "It reads NAME TYPE = DEFAULT   help"
+        )
     name, kind, default, help_text = match.groups()
     if default is None:
         return Parameter(name, kind.upper(), None, help_text)
@@ -211,7 +218,7 @@ def _parameter(text: str, job: str) -> Parameter:
 
 def _read_value(kind: str, text: str, name: str) -> object:
     """Read a parameter's value by its declared type."""
-    readers = {
+    readers: dict[str, Callable[[str], object]] = {
         "VARCHAR": str,
         "INTEGER": int,
         "BIGINT": int,

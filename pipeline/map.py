@@ -21,17 +21,16 @@ from pipeline.sql import Query
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pipeline.yearless import YearTable
 
     import pyarrow as pa
 
     from pipeline.compression.base import PlainReader
     from pipeline.compression.seek_index import SeekIndex, SourceIdentity
-    from pipeline.model import Split
+    from pipeline.model import Block, Split
     from pipeline.python_job import PythonQuery
     from pipeline.query import MapPlan
-    from pipeline.model import Block
     from pipeline.sql import Branch
+    from pipeline.yearless import YearTable
 
 _local = threading.local()
 _cancelled = threading.Event()
@@ -76,7 +75,7 @@ class MapTask:
 
 @dataclass(slots=True)
 class _Scanned:
-    """What the name ``scanned`` stands for in DuckDB: the table at hand, asked for anew each time."""
+    """What ``scanned`` stands for in DuckDB: the table at hand, asked for anew each time."""
 
     table: pa.Table = field(default=None)
 
@@ -118,8 +117,7 @@ def map_split(task: MapTask) -> Mapped:
                     scanned.table = table
                     _map_table(task.plan, mapped)
                 buffers.give_back(block.buffer)
-                if _cancelled.is_set():
-                    raise CancelledError
+                _check_cancelled()
                 if mapped.is_enough(task.plan):
                     counts.is_cut = True
                     break
@@ -127,7 +125,9 @@ def map_split(task: MapTask) -> Mapped:
         if builder is not None and task.build is not None and not counts.is_cut:
             _keep_index(builder, task.build)
     except DamageError as error:
-        counts.damage = Damage(url, error.kind, error.stored_offset, error.plain_offset, error.detail)
+        counts.damage = Damage(
+            url, error.kind, error.stored_offset, error.plain_offset, error.detail
+        )
         counts.stored_bytes = _own_bytes(split, reader.stored_offset)
     except BaseException as error:
         _local.buffers = None  # some may be lost, or still in use
@@ -144,6 +144,11 @@ def empty_partials(plan: MapPlan) -> list[list[pa.Table]]:
     scanner, scanned = _prepare(plan)
     scanned.table = scanner.schema.empty_table()
     return [[_map_branch(query, branch) for branch in query.branches] for query in plan.queries]
+
+
+def _check_cancelled() -> None:
+    if _cancelled.is_set():
+        raise CancelledError
 
 
 def _map_table(plan: MapPlan, mapped: Mapped) -> None:
@@ -172,7 +177,7 @@ def _own_bytes(split: Split, stored_offset: int) -> int:
 
 
 def _prepare(plan: MapPlan) -> tuple[LineScanner, _Scanned]:
-    """Return this thread's scanner and the object that DuckDB reads, with ``lines`` defined over it."""
+    """Return this thread's scanner and what DuckDB reads, with ``lines`` defined over it."""
     if getattr(_local, "key", None) != plan.key:
         scanned = _Scanned()
         scanner = LineScanner(plan.scanned)

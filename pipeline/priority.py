@@ -13,7 +13,7 @@ _SYSCALL = {"x86_64": 251, "aarch64": 30}
 
 
 def lower_priority(level: int) -> None:
-    """Lower CPU priority by ``level`` (0: leave all as it is) and I/O priority to the last of its class.
+    """Lower CPU priority by ``level`` (0: leave all as it is), I/O priority to its class's last.
 
     Threads inherit both, so this is called before there are any.
     """
@@ -26,4 +26,6 @@ def lower_priority(level: int) -> None:
         import ctypes
 
         with contextlib.suppress(OSError, AttributeError):
-            ctypes.CDLL(None, use_errno=True).syscall(number, _IOPRIO_WHO_PROCESS, 0, _LOWEST_BEST_EFFORT)
+            ctypes.CDLL(None, use_errno=True).syscall(
+                number, _IOPRIO_WHO_PROCESS, 0, _LOWEST_BEST_EFFORT
+            )

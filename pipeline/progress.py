@@ -41,7 +41,8 @@ class Progress:
             self._last = now
             speed = self._plain / (now - self._begin)
             damaged = f" · {self._damaged} damaged" if self._damaged else ""
-            text = f"{in_bytes(self._stored)} read · {in_bytes(self._plain)} of text · {in_bytes(speed)}/s{damaged}"
+            done = f"{in_bytes(self._stored)} read · {in_bytes(self._plain)} of text"
+            text = f"{done} · {in_bytes(speed)}/s{damaged}"
             sys.stderr.write(f"\r\x1b[K{text}")
             sys.stderr.flush()
             self._is_shown = True

@@ -23,7 +23,6 @@ from pipeline.sql import Branch, Plan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from types import ModuleType
 
     from pipeline.job import Job
 
@@ -41,7 +40,7 @@ class PythonQuery:
     limit: int | None = None
 
     @property
-    def module(self) -> ModuleType:
+    def module(self) -> Any:
         """The job's module, imported once per process."""
         return _load(self.path)
 
@@ -56,7 +55,11 @@ def plan_python(job: Job, relations: Mapping[str, Mapping[str, str]]) -> Plan:
     """
     path = str(job.path)
     module = _load(path)
-    missing = [name for name in ("RELATION", "COLUMNS", "map", "combine", "finish") if not hasattr(module, name)]
+    missing = [
+        name
+        for name in ("RELATION", "COLUMNS", "map", "combine", "finish")
+        if not hasattr(module, name)
+    ]
     if missing:
         raise UsageError(f"the job file {path} lacks {', '.join(missing)}")
     if module.RELATION not in relations:

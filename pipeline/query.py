@@ -111,7 +111,7 @@ def _plan_job(job: Job, by: Sequence[str] | None, given: Mapping[str, str]) -> P
 
 
 def _own(job: Job, given: Mapping[str, str], jobs: Sequence[Job]) -> Mapping[str, str]:
-    """Return the parameters meant for a job; with several jobs each takes those that it declares."""
+    """Return the parameters meant for a job; of several jobs each takes those it declares."""
     if len(jobs) == 1:
         return given
     known = {p.name for p in job.parameters}

@@ -189,7 +189,9 @@ def _shorten(fill: _Fill) -> None:
 def _emit_overlong(fill: _Fill, end: int, buffers: Buffers) -> Generator[Block, None, _Fill]:
     """Yield the begin of an overlong line that ends at ``end``; return the rest as `_emit` does."""
     extra = fill.extra + end - MAX_LINE_BYTES
-    rest = _Fill(buffers.take(), offset=fill.offset + MAX_LINE_BYTES + extra, length=fill.length - end)
+    rest = _Fill(
+        buffers.take(), offset=fill.offset + MAX_LINE_BYTES + extra, length=fill.length - end
+    )
     rest.buffer[: rest.length] = fill.buffer[end : fill.length]
     yield Block(fill.buffer, MAX_LINE_BYTES, fill.offset, extra)
     return rest

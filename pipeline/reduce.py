@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from pipeline.query import JobPlan, MapPlan
 
 
-def reduce_partials(mapped: Mapped | None, plan: MapPlan, jobs: Sequence[JobPlan]) -> dict[str, pa.Table]:
+def reduce_partials(
+    mapped: Mapped | None, plan: MapPlan, jobs: Sequence[JobPlan]
+) -> dict[str, pa.Table]:
     """Return each job's result, by the job's name.
 
     Parameters
@@ -28,7 +30,9 @@ def reduce_partials(mapped: Mapped | None, plan: MapPlan, jobs: Sequence[JobPlan
     """
     from pipeline.map import empty_partials
 
-    partials = mapped.partials if mapped is not None else [[[] for _ in q.branches] for q in plan.queries]
+    partials = (
+        mapped.partials if mapped is not None else [[[] for _ in q.branches] for q in plan.queries]
+    )
     if any(not tables for branches in partials for tables in branches):
         empty = empty_partials(plan)
         partials = [
@@ -41,7 +45,9 @@ def reduce_partials(mapped: Mapped | None, plan: MapPlan, jobs: Sequence[JobPlan
         finished = {plan.queries[k].name: _finish_query(plan.queries[k], partials[k]) for k in own}
         result = _run(job.plan.final_sql, finished)
         # Two columns of a result may have one name; DuckDB's own tables give them two.
-        results[job.job.name] = result.rename_columns(job.plan.columns) if job.plan.columns else result
+        results[job.job.name] = (
+            result.rename_columns(job.plan.columns) if job.plan.columns else result
+        )
     return results
 
 

@@ -139,7 +139,9 @@ def stream_rows(
         if limit is not None and n_rows >= limit:
             for file, _ in inputs.files:
                 if file.url not in counts or counts[file.url].is_cut:
-                    inputs.account.skipped.append({"file": file.url, "why": "the LIMIT was reached"})
+                    inputs.account.skipped.append(
+                        {"file": file.url, "why": "the LIMIT was reached"}
+                    )
         take_counts(inputs, counts, settings)
         inputs.account.seconds = round(time.monotonic() - begin, 3)
 
@@ -183,7 +185,9 @@ def find_inputs(arguments: Sequence[str], settings: Settings) -> Inputs:
     )
     account = Account()
     account.skipped = [{"file": url, "why": why} for url, why in listing.skipped]
-    account.damaged = [Damage(error.url, error.kind, detail=error.detail) for error in listing.failed]
+    account.damaged = [
+        Damage(error.url, error.kind, detail=error.detail) for error in listing.failed
+    ]
     if not settings.count_duplicates:
         account.duplicates = [
             {"file": url, "same_as": same, "kind": kind} for url, same, kind in listing.duplicates

@@ -27,7 +27,12 @@ _TYPES = {
     "offset": pa.int64(),
     "utc_offset": pa.int32(),
 }
-_BITS = {"pid": "with_pid", "utc_offset": "with_utc", "severity": "with_level", "facility": "with_level"}
+_BITS = {
+    "pid": "with_pid",
+    "utc_offset": "with_utc",
+    "severity": "with_level",
+    "facility": "with_level",
+}
 _LEVELS = {"severity": SEVERITIES, "facility": FACILITIES}
 _DICTIONARY = pa.dictionary(pa.int32(), pa.string())
 _LEVEL = pa.dictionary(pa.int8(), pa.string())
@@ -124,7 +129,9 @@ class LineScanner:
 
     def _table(self, block: Block) -> pa.Table:
         n = self._scanner.n_rows
-        return pa.Table.from_arrays([self._column(name, n, block) for name in self.columns], schema=self.schema)
+        return pa.Table.from_arrays(
+            [self._column(name, n, block) for name in self.columns], schema=self.schema
+        )
 
     def _column(self, name: str, n: int, block: Block) -> pa.Array:
         s = self._scanner
@@ -190,7 +197,9 @@ def _strings(texts: Sequence[str]) -> pa.Array:
     """Return texts as an Arrow array; ``pa.array`` would import pandas where it is installed."""
     encoded = [text.encode() for text in texts]
     ends = array("i", accumulate(map(len, encoded), initial=0))
-    return pa.StringArray.from_buffers(len(encoded), pa.py_buffer(ends), pa.py_buffer(b"".join(encoded)))
+    return pa.StringArray.from_buffers(
+        len(encoded), pa.py_buffer(ends), pa.py_buffer(b"".join(encoded))
+    )
 
 
 def _clean(text: bytes) -> str:

@@ -35,7 +35,7 @@ class Settings:
     by: tuple[str, ...] | None = None
     parameters: dict[str, str] = field(default_factory=dict)
     year: int | None = None
-    zones: Zones = Zones()
+    zones: Zones = field(default_factory=Zones)
     workers: int = 0
     split_bytes: int | None = None
     scheduler: str = "threads"
@@ -44,7 +44,7 @@ class Settings:
     stop_on_damage: bool = False
     count_duplicates: bool = False
     index: bool = True
-    now: datetime = field(default_factory=lambda: datetime.now().astimezone().replace(tzinfo=None))  # noqa: DTZ005
+    now: datetime = field(default_factory=lambda: datetime.now().astimezone().replace(tzinfo=None))
 
     @property
     def n_workers(self) -> int:
@@ -102,4 +102,6 @@ def _check_zone(name: str) -> None:
 
         known = available_timezones()
         near = unknown_name("time zone", name, known)
-        raise UsageError(str(near).split(" Known:")[0] + " Zones are named like Europe/Berlin.") from None
+        raise UsageError(
+            str(near).split(" Known:")[0] + " Zones are named like Europe/Berlin."
+        ) from None

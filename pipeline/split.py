@@ -71,7 +71,9 @@ def plan_splits(
     list of Split
         In file order, without gap or overlap; at least one, also for an empty file.
     """
-    stored_target = target_bytes if is_exact else max(1, target_bytes // _RATIO.get(compression, _USUAL_RATIO))
+    stored_target = (
+        target_bytes if is_exact else max(1, target_bytes // _RATIO.get(compression, _USUAL_RATIO))
+    )
     if index is not None:
         cuts = index.cuts(stored_target * _USUAL_RATIO)
     else:
@@ -80,11 +82,14 @@ def plan_splits(
         cuts = []
     edges: list[Cut | None] = [None, *cuts, None]
     return [
-        Split(file, compression, index, start, stop) for index, (start, stop) in enumerate(pairwise(edges))
+        Split(file, compression, index, start, stop)
+        for index, (start, stop) in enumerate(pairwise(edges))
     ]
 
 
-def find_index(file: SourceFile, compression: str) -> tuple[SourceIdentity | None, SeekIndex | None]:
+def find_index(
+    file: SourceFile, compression: str
+) -> tuple[SourceIdentity | None, SeekIndex | None]:
     """Return the state of a big gzip file and the seek index that the cache holds for it.
 
     Returns

@@ -7,15 +7,15 @@ names → rows or groups (states, types, aggregates).
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pipeline.errors import QueryError, unknown_name
 from pipeline.sql_aggregates import contains_aggregate
 from pipeline.sql_check import Checker, has_parameters
 from pipeline.sql_groups import split_groups
 from pipeline.sql_names import Scope, has_window, make_scope, subqueries
+from pipeline.sql_reads import Read, Reader
 from pipeline.sql_rows import Pieces, is_aggregated, split_rows
 from pipeline.sql_tree import (
     BindError,
@@ -23,7 +23,6 @@ from pipeline.sql_tree import (
     Parser,
     char_position,
     is_expression,
-    is_query,
     location,
     quote,
     walk,
@@ -108,26 +107,6 @@ class Plan:
     columns: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class _Cte:
-    """A CTE in scope: its entry in the tree, and whether it reads a relation."""
-
-    entry: Node
-    reads: bool
-
-
-@dataclass(frozen=True)
-class _Read:
-    """A SELECT that reads a relation, with the CTEs that it can see."""
-
-    select: Node
-    ctes: Mapping[str, _Cte]
-
-
-#: Names that the texts made here use.
-_RESERVED = re.compile(r"(partials\d*|_q\d+|_g|_r|_b)$")
-
-
 def plan_query(
     sql: str,
     relations: Mapping[str, Mapping[str, str]],
@@ -175,10 +154,10 @@ class _Planner:
     ) -> None:
         self.parser = parser
         self.sql = sql
-        self.relations = {name.lower(): name for name in relations}
         self.columns = relations
         every = {column.lower() for columns in relations.values() for column in columns}
         self.checker = Checker(parser, sql, every, parameters)
+        self.reader = Reader(relations, sql, self.checker.error)
 
     def plan(self) -> Plan:
         statements = self.parser.statements(self.sql)
@@ -186,17 +165,17 @@ class _Planner:
             raise QueryError(f"one SELECT is needed, got {len(statements)}; use WITH or UNION ALL")
         original = statements[0]
         query = self.checker.prepare(original)
-        reads: list[_Read] = []
-        self._find_reads(query, {}, reads)
+        reads: list[Read] = []
+        self.reader.find(query, {}, reads)
         if not reads:
             known = ", ".join(sorted(self.columns))
             raise QueryError(f"the query reads no relation: SELECT … FROM one of {known}", self.sql)
         text = self.parser.text(query) if has_parameters(original) else self.sql
         try:
-            names, types = self.parser.describe(text, self.sql)
+            names, _ = self.parser.describe(text, self.sql)
         except BindError as error:
             raise self._unknown_column(error, query, reads) from None
-        queries = []
+        queries: list[Query] = []
         is_plain = reads[0].select is query
         for read in reads:
             name = f"_q{len(queries)}"
@@ -206,91 +185,25 @@ class _Planner:
             read.select.update(self.parser.parse(_result_select(name, *result, is_top=is_plain)))
         return Plan(tuple(queries), self.parser.text(query), tuple(names))
 
-    # Finding the SELECTs that read a relation.
-
-    def _find_reads(self, tree: Any, ctes: Mapping[str, _Cte], reads: list[_Read]) -> None:
-        if isinstance(tree, list):
-            for value in tree:
-                self._find_reads(value, ctes, reads)
-        if not isinstance(tree, dict):
-            return
-        if is_query(tree):
-            if self._relation_of(tree, self._with_ctes(tree, ctes, None)) is not None:
-                reads.append(_Read(tree, self._with_ctes(tree, ctes, None)))
-                return
-            ctes = self._with_ctes(tree, ctes, reads)
-            if tree["type"] == "RECURSIVE_CTE_NODE":
-                ctes = {**ctes, tree["cte_name"].lower(): _Cte({}, reads=True)}
-            tree = {key: value for key, value in tree.items() if key != "cte_map"}
-        elif "class" not in tree and tree.get("type") == "BASE_TABLE":
-            self._check_table(tree, ctes)
-        for value in tree.values():
-            self._find_reads(value, ctes, reads)
-
-    def _with_ctes(
-        self, query: Node, outer: Mapping[str, _Cte], reads: list[_Read] | None
-    ) -> dict[str, _Cte]:
-        """CTEs in scope of a query; their own reads are added to ``reads``, where given."""
-        ctes = dict(outer)
-        for entry in query["cte_map"]["map"]:
-            name, node = entry["key"], entry["value"]["query_node"]
-            if _RESERVED.match(name.lower()):
-                raise QueryError(f"a CTE can't be named {name}: the name is used here", self.sql)
-            does_read = self._reads(node, ctes)
-            if reads is not None:
-                self._find_reads(node, ctes, reads)
-            ctes[name.lower()] = _Cte(entry, does_read)
-        return ctes
-
-    def _reads(self, tree: Any, ctes: Mapping[str, _Cte]) -> bool:
-        """Tell whether a query reads a relation, itself or through a CTE."""
-        for node in walk(tree):
-            if "class" not in node and node.get("type") == "BASE_TABLE":
-                cte = ctes.get(node["table_name"].lower())
-                if cte.reads if cte else node["table_name"].lower() in self.relations:
-                    return True
-        return False
-
-    def _relation_of(self, query: Node, ctes: Mapping[str, _Cte]) -> str | None:
-        table = query.get("from_table")
-        if query["type"] != "SELECT_NODE" or table is None or table["type"] != "BASE_TABLE":
-            return None
-        path = table["qualified_name"]["path"]
-        name = path[0].lower()
-        return None if len(path) > 1 or name in ctes else self.relations.get(name)
-
-    def _check_table(self, table: Node, ctes: Mapping[str, _Cte]) -> None:
-        path = table["qualified_name"]["path"]
-        name = ".".join(path)
-        if len(path) == 1 and name.lower() in ctes:
-            return
-        if name.lower() in self.relations:
-            raise self.checker.error(
-                f"{name} can't be joined with another table: put SELECT … FROM {name} into a CTE"
-                " of its own and join the CTE, or combine relations by UNION ALL",
-                table,
-            )
-        raise self.checker.error(str(unknown_name("relation", name, self.columns)), table)
-
-    def _unknown_column(self, error: BindError, query: Node, reads: list[_Read]) -> QueryError:
+    def _unknown_column(self, error: BindError, query: Node, reads: list[Read]) -> QueryError:
         """Name the columns that there are, where the unknown one stands in a distributed SELECT."""
         for read in reads:
-            relation = self._relation_of(read.select, read.ctes)
+            relation = self.reader.relation_of(read.select, read.ctes)
+            assert relation is not None
             for node in walk(read.select):
-                if is_expression(node, "COLUMN_REF") and node["column_names"] == [error.name]:
-                    known = self.columns[relation or ""]
+                if _ends_with(node, error.name):
+                    known = self.columns[relation]
                     message = str(unknown_name("column", error.name, known))
                     return self.checker.error(message, node)
-        for node in walk(query):
-            if is_expression(node, "COLUMN_REF") and node["column_names"] == [error.name]:
-                return self.checker.error(error.message, node)
-        return error
+        found = (node for node in walk(query) if _ends_with(node, error.name))
+        place = next(found, None)
+        return error if place is None else self.checker.error(error.message, place)
 
     # Splitting one.
 
-    def _split(self, read: _Read, name: str) -> tuple[Query, tuple[list[str], list[str], list[str]]]:
+    def _split(self, read: Read, name: str) -> tuple[Query, tuple[list[str], list[str], list[str]]]:
         """Return a query and its result: names of its table, names, types."""
-        relation = self._relation_of(read.select, read.ctes)
+        relation = self.reader.relation_of(read.select, read.ctes)
         assert relation is not None
         select = {**read.select, "cte_map": {"map": self._carried(read)}}
         scope = make_scope(self.parser, select, relation, self.columns[relation], self.sql)
@@ -325,8 +238,8 @@ class _Planner:
                 position,
             ) from None
 
-    def _carried(self, read: _Read) -> list[Node]:
-        """Entries of the CTEs that a distributed SELECT's subqueries may use: no relation in them."""
+    def _carried(self, read: Read) -> list[Node]:
+        """Entries of the CTEs that subqueries may use: those that read no relation."""
         parts = {key: value for key, value in read.select.items() if key != "cte_map"}
         inner = subqueries(parts)
         if not inner:
@@ -334,7 +247,7 @@ class _Planner:
         carried = [cte.entry for cte in read.ctes.values() if not cte.reads]
         for subquery in inner:
             node = subquery["subquery"]["node"]
-            if self._reads(node, read.ctes):
+            if self.reader.reads(node, read.ctes):
                 raise self.checker.error(
                     "a subquery inside of a SELECT that reads a relation can't read one itself:"
                     " put both SELECTs into CTEs and join those",
@@ -350,6 +263,10 @@ class _Planner:
                     subquery,
                 ) from None
         return carried
+
+
+def _ends_with(node: Node, name: str) -> bool:
+    return is_expression(node, "COLUMN_REF") and node["column_names"][-1] == name
 
 
 def _pieces(scope: Scope, names: list[str], types: list[str]) -> Pieces:

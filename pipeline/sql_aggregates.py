@@ -12,23 +12,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipeline.sql_tree import Node, is_expression
+from pipeline.sql_tree import Node, is_expression, words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 #: State exported. Exact, but for DOUBLE rounding and for the sketches named ``approx_…``.
 #: median, quantiles, mad, list, string_agg, and any with ORDER BY, hold all values they saw.
-SPLIT = frozenset(
+SPLIT = words(
     """
     any_value approx_count_distinct approx_quantile approx_top_k arbitrary arg_max arg_max_null
-    arg_max_nulls_last arg_min arg_min_null arg_min_nulls_last argmax argmin array_agg avg bit_and
-    bit_or bit_xor bool_and bool_or corr count count_if count_star countif covar_pop covar_samp
-    decimal_average favg first fsum group_concat kahan_sum kurtosis kurtosis_pop list listagg mad
-    max max_by mean median min min_by product quantile quantile_cont quantile_disc regr_avgx
-    regr_avgy regr_count regr_intercept regr_r2 regr_slope regr_sxx regr_sxy regr_syy sem skewness
-    stddev stddev_pop stddev_samp string_agg sum sum_no_overflow sumkahan var_pop var_samp variance
-    """.split()
+    arg_max_nulls_last arg_min arg_min_null arg_min_nulls_last argmax argmin array_agg avg
+    bit_and bit_or bit_xor bool_and bool_or corr count count_if count_star countif covar_pop
+    covar_samp decimal_average favg first fsum group_concat kahan_sum kurtosis kurtosis_pop list
+    listagg mad max max_by mean median min min_by product quantile quantile_cont quantile_disc
+    regr_avgx regr_avgy regr_count regr_intercept regr_r2 regr_slope regr_sxx regr_sxy regr_syy
+    sem skewness stddev stddev_pop stddev_samp string_agg sum sum_no_overflow sumkahan var_pop
+    var_samp variance
+    """
 )
 
 #: Rewritten: ``last`` exports a state, but merging keeps the first partial's (duckdb 2.0.0);
@@ -46,21 +47,21 @@ REFUSED = {
 }
 
 #: DuckDB's macros over aggregates.
-MACROS = frozenset(
+MACROS = words(
     """
     geomean geometric_mean json_group_array json_group_object json_group_structure
     variant_group_array wavg weighted_avg
-    """.split()
+    """
 )
 
 #: Aggregates whose result depends on the order of rows. The others lose an ORDER BY inside them,
 #: which would only make their state hold every row.
-ORDERED = frozenset(
+ORDERED = words(
     """
-    any_value approx_top_k arbitrary arg_max arg_max_null arg_max_nulls_last arg_min arg_min_null
-    arg_min_nulls_last argmax argmin array_agg first group_concat last list listagg lttb max_by
-    min_by mode string_agg
-    """.split()
+    any_value approx_top_k arbitrary arg_max arg_max_null arg_max_nulls_last arg_min
+    arg_min_null arg_min_nulls_last argmax argmin array_agg first group_concat last list listagg
+    lttb max_by min_by mode string_agg
+    """
 )
 
 #: With ORDER BY these are the row where the order's sort key is least or greatest, which is also
@@ -111,12 +112,13 @@ def kind_of(call: Node) -> str:
     if name in REFUSED:
         return f"refused: {REFUSED[name]}"
     if name in _BEST_BY and n_arguments > 2:
-        return "refused: use list(value ORDER BY by DESC)[1:n]"
+        return "refused: use list(value ORDER BY measure DESC)[1:n]"
     if name == "mode" and has_order:
-        return "refused: without an ORDER BY, mode takes the value that came first"
+        return "refused: leave out the ORDER BY; of values equally frequent it takes the first"
     if call["distinct"]:
         if name in ORDERED and not has_order:
-            return f"refused: the order of distinct values is arbitrary; use {name}(DISTINCT x ORDER BY x)"
+            way = f"{name}(DISTINCT x ORDER BY x)"
+            return f"refused: the order of distinct values is arbitrary; use {way}"
         return "distinct"
     if name in COUNTED or (name in _BEST and n_arguments > 1):
         return "counted"

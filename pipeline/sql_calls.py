@@ -60,7 +60,7 @@ def _sort_key(parser: Parser, orders: Sequence[Node]) -> Node:
     for order in orders:
         direction = "DESC" if order["type"] == "DESCENDING" else "ASC"
         # NULLS LAST is DuckDB's default for both directions.
-        nulls = "NULLS FIRST" if order["null_order"] == "ORDER_NULLS_FIRST" else "NULLS LAST"
+        nulls = "NULLS FIRST" if order["null_order"] == "NULLS FIRST" else "NULLS LAST"
         spelled = parser.expression(literal(f"{direction} {nulls}"))
         values += [order["expression"], spelled]
     return _with(parser.expression("create_sort_key(1, 'ASC')"), values)

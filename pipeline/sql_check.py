@@ -21,41 +21,43 @@ from pipeline.sql_tree import (
     location,
     rewrite,
     walk,
+    words,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Set
+    from collections.abc import Mapping
+    from collections.abc import Set as AbstractSet
 
 #: Functions of the present moment; each becomes a literal at planning.
-_MOMENTS = frozenset(
+_MOMENTS = words(
     """
     current_date current_localtime current_localtimestamp get_current_time get_current_timestamp
     now today transaction_timestamp
-    """.split()
+    """
 )
 #: The same, spelled without parentheses.
-_MOMENT_WORDS = frozenset(
-    "current_date current_time current_timestamp localtime localtimestamp".split()
-)
+_MOMENT_WORDS = words("current_date current_time current_timestamp localtime localtimestamp")
 _RANDOM = "its value would change with every retry of a task; hash(message) is steady"
 _OUTSIDE = "it looks outside of the query"
 _REFUSED = {
-    **dict.fromkeys("gen_random_uuid random setseed uuid uuidv4 uuidv7".split(), _RANDOM),
+    **dict.fromkeys(words("gen_random_uuid random setseed uuid uuidv4 uuidv7"), _RANDOM),
     **dict.fromkeys(
-        """
-        current_connection_id current_query current_query_id current_setting
-        current_transaction_id currval getenv getvariable json_execute_serialized_sql nextval
-        parse_duckdb_log_message pg_sleep read_blob read_text setval sleep_ms stats txid_current
-        vector_type which_secret write_log
-        """.split(),
+        words(
+            """
+            current_connection_id current_query current_query_id current_setting
+            current_transaction_id currval getenv getvariable json_execute_serialized_sql
+            nextval parse_duckdb_log_message pg_sleep read_blob read_text setval sleep_ms stats
+            txid_current vector_type which_secret write_log
+            """
+        ),
         _OUTSIDE,
     ),
     **dict.fromkeys(
-        "combine combine_aggr finalize to_aggregate_state".split(),
+        words("combine combine_aggr finalize to_aggregate_state"),
         "states are exported, merged and finished by this program",
     ),
 }
-_TABLE_FUNCTIONS = frozenset("generate_series json_each json_tree range repeat unnest".split())
+_TABLE_FUNCTIONS = words("generate_series json_each json_tree range repeat unnest")
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ class Checker:
 
     parser: Parser
     sql: str
-    columns: Set[str]
+    columns: AbstractSet[str]
     parameters: Mapping[str, object]
 
     def error(self, message: str, node: Node) -> QueryError:
@@ -115,7 +117,9 @@ class Checker:
         if query.get("sample"):
             raise self.error("SAMPLE can't be repeated: filter by hash(message) % 100 = 0", query)
         changed = {key: rewrite(value, self._change) for key, value in query.items()}
-        for old, new in zip(query.get("select_list", ()), changed.get("select_list", ()), strict=True):
+        for old, new in zip(
+            query.get("select_list", ()), changed.get("select_list", ()), strict=True
+        ):
             if not new.get("alias") and canonical(old) != canonical(new):
                 new["alias"] = self.parser.expression_text(old)
         return changed
@@ -205,7 +209,9 @@ class Checker:
             call["arguments"] = [{"name": "", "expression": self._value(v)} for v in value]
             return call
         if isinstance(value, (int, Decimal)):
-            return self.parser.expression(f"{value:f}" if isinstance(value, Decimal) else str(value))
+            return self.parser.expression(
+                f"{value:f}" if isinstance(value, Decimal) else str(value)
+            )
         for kind, name in _TYPES:
             if isinstance(value, kind):
                 zoned = isinstance(value, dt.datetime) and value.tzinfo is not None
@@ -230,4 +236,3 @@ _TYPES: tuple[tuple[type, str], ...] = (
 def has_parameters(query: Node) -> bool:
     """Tell whether a query has parameters left."""
     return any(is_expression(node, "PARAMETER") for node in walk(query))
-

@@ -22,6 +22,7 @@ from pipeline.sql_tree import (
     location,
     rewrite,
     walk,
+    words,
 )
 
 if TYPE_CHECKING:
@@ -29,8 +30,10 @@ if TYPE_CHECKING:
 
 _NOTHING: frozenset[str] = frozenset()
 #: Words that DuckDB answers itself where no column has their name.
-_SESSION_WORDS = frozenset(
-    "current_catalog current_role current_schema current_user session_user user".split()
+_SESSION_WORDS = words(
+    """
+    current_catalog current_role current_schema current_user session_user user
+    """
 )
 
 

@@ -7,8 +7,16 @@ from typing import TYPE_CHECKING
 
 from pipeline.sql_aggregates import contains_aggregate
 from pipeline.sql_names import Scope, has_window
-from pipeline.sql_tree import Node, column, constant, integer_of, is_expression, quote
-from pipeline.sql_tree import rewrite, walk
+from pipeline.sql_tree import (
+    Node,
+    column,
+    constant,
+    integer_of,
+    is_expression,
+    quote,
+    rewrite,
+    walk,
+)
 from pipeline.sql_types import is_lost_in_partial, restored, transport
 
 if TYPE_CHECKING:
@@ -229,9 +237,7 @@ def _number(scope: Scope, expression: Node | None) -> int | None:
         return plain
     if any(is_expression(node, "SUBQUERY") for node in walk(expression)):
         return None
-    value, _ = scope.parser.constant(
-        f"CAST({scope.parser.expression_text(expression)} AS BIGINT)"
-    )
+    value, _ = scope.parser.constant(f"CAST({scope.parser.expression_text(expression)} AS BIGINT)")
     return None if value is None else int(value)
 
 

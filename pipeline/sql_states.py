@@ -26,9 +26,10 @@ class StateColumn:
 
     Attributes
     ----------
-    value : str
-        Expression of the state in rows of partial; ``merged`` and ``finished`` have ``{}`` where
-        a FILTER goes.
+    merged : str
+        Aggregate over rows of partial that merges their states, with ``{}`` where a FILTER goes.
+    finished : str
+        The same, and the aggregate's result from it.
     """
 
     merged: str
@@ -85,8 +86,8 @@ def read_states(
         spelled = type_text(bound)
         if is_lost_in_partial(spelled):
             raise scope.error(
-                f"{call['function_name']}() over such a type can't be sent between tasks"
-                f" ({spelled}): CAST its argument, an INTERVAL by epoch(), others to VARCHAR",
+                f"{call['function_name']}() can't be split over this type, {spelled}: make its"
+                " argument a number or a text, by epoch() or CAST(… AS VARCHAR)",
                 call,
             )
         if kind == "last":

@@ -8,6 +8,7 @@ fields this module does not know survive.
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 from pipeline.errors import QueryError
@@ -22,6 +23,9 @@ Node: TypeAlias = dict[str, Any]
 NOWHERE = (1 << 64) - 1
 
 _QUERY_TYPES = ("SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE")
+_MISSING_COLUMN = re.compile(
+    r'(?:Referenced column|Table ".*" does not have a column named) "(.*)"(?: not found.*)?$'
+)
 _NOISE = frozenset({"alias", "query_location", "query_location_length", "qualified_name"})
 
 
@@ -109,7 +113,9 @@ class Parser:
             return list(relation.columns), [str(kind) for kind in relation.types]
         except self._error as error:
             # The failed statement ended the transaction; the binder tells the place only as JSON.
-            raise self._bind_error(sql, origin) or QueryError(_first_line(str(error)), sql) from None
+            raise self._bind_error(sql, origin) or QueryError(
+                _first_line(str(error)), sql
+            ) from None
 
     def plan(self, sql: str) -> Node:
         """Return the bound, not optimized plan of a query; `QueryError` if it can't be bound."""
@@ -169,9 +175,10 @@ def _error_at(answer: Node, sql: str, *, with_position: bool = True) -> QueryErr
         return QueryError("only SELECT can be run; write the question as one SELECT", sql)
     where = answer.get("position") if with_position else None
     position = None if where is None else char_position(sql, int(where))
-    if answer.get("error_subtype") == "COLUMN_NOT_FOUND" and answer.get("name"):
+    missing = _MISSING_COLUMN.match(message)
+    if missing:
         error = BindError(message, sql, position)
-        error.name = answer["name"]
+        error.name = missing[1].replace('""', '"')
         return error
     return QueryError(message, sql, position)
 
@@ -185,6 +192,11 @@ def _first_line(message: str) -> str:
 def char_position(sql: str, byte_position: int) -> int:
     """DuckDB counts bytes of UTF-8; errors point at characters."""
     return len(sql.encode()[:byte_position].decode(errors="ignore"))
+
+
+def words(text: str) -> frozenset[str]:
+    """Return the words of a text, for tables of names."""
+    return frozenset(text.split())
 
 
 def quote(name: str) -> str:

@@ -40,7 +40,9 @@ def type_text(kind: dict[str, Any]) -> str:
         return f"TUPLE({', '.join(type_text(f['second']) for f in info['child_types'])})"
     if name == "STRUCT":
         fields = info["child_types"]
-        return f"STRUCT({', '.join(quote(f['first']) + ' ' + type_text(f['second']) for f in fields)})"
+        return (
+            f"STRUCT({', '.join(quote(f['first']) + ' ' + type_text(f['second']) for f in fields)})"
+        )
     return name
 
 
@@ -85,7 +87,7 @@ def transport(kind: str) -> str | None:
         return "INTEGER"
     if not is_lost_in_partial(kind):
         return None
-    plain = kind.split("(")[0]
+    plain = kind.split("(", maxsplit=1)[0]
     if plain in ("ENUM", "BIT", "INTERVAL", "TIMETZ", "TIME WITH TIME ZONE", "UHUGEINT") and (
         not kind.endswith("]")
     ):

@@ -2,15 +2,39 @@
 
 from __future__ import annotations
 
-import re
+from unicodedata import category
 
-# C0, DEL and C1; marks that reorder or hide text (UAX #9, zero width); line separators.
-_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
+# Cc: C0, DEL, C1. Cf: bidi marks and overrides, zero-width characters, soft hyphen, tags. Cs:
+# surrogates. Zl, Zp: line and paragraph separator. They can't be seen, and move what can.
+_HOSTILE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+_SHORT_ESCAPES = {"\t": "\\t", "\n": "\\n", "\r": "\\r"}
 
 
-def escape_controls(text: str) -> str:
-    """Return a text in which control characters stand as visible escapes, ``\\x1b``."""
-    return _CONTROLS.sub(lambda match: match[0].encode("unicode_escape", "surrogatepass").decode(), text)
+def is_hostile(character: str) -> bool:
+    """Tell whether a character can't be seen, so that it had better be shown as an escape."""
+    return not character.isprintable() and category(character) in _HOSTILE_CATEGORIES
+
+
+def escape_visibly(text: str) -> str:
+    r"""Return the text with every character that can't be seen written as an escape.
+
+    Examples
+    --------
+    >>> print(escape_visibly("a\x1b[31mb\u202e\n"))
+    a\x1b[31mb\u202e\n
+    """
+    if text.isprintable():
+        return text
+    return "".join(_escape(character) for character in text)
+
+
+def _escape(character: str) -> str:
+    if not is_hostile(character):
+        return character
+    code = ord(character)
+    if code < 0x100:
+        return _SHORT_ESCAPES.get(character) or f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def in_bytes(n: float) -> str:

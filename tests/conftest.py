@@ -6,7 +6,7 @@ import io
 import os
 import sys
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -14,6 +14,9 @@ from hypothesis import HealthCheck, settings
 from pipeline import duck
 from pipeline.cli import run_command_line
 from pipeline.demo import make_demo
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 settings.register_profile("dev", deadline=None)
 settings.register_profile(
@@ -50,7 +53,13 @@ def sawlog(monkeypatch, capfd):
 
 def _no_nice(arguments: tuple[object, ...]) -> list[str]:
     """Tests must not slow themselves down for good."""
-    return [] if not arguments or arguments[0] in ("demo", "jobs", "--help", "--version") or "--help" in arguments else ["--nice", "0"]
+    return (
+        []
+        if not arguments
+        or arguments[0] in ("demo", "jobs", "--help", "--version")
+        or "--help" in arguments
+        else ["--nice", "0"]
+    )
 
 
 @pytest.fixture(scope="session")

@@ -50,10 +50,16 @@ def test_csv_is_the_contract(sawlog, log):
     ("by", "expected"),
     [
         ("host", "host,lines,bytes\nmx1,2,169\nmx2,1,31\n,1,14\n"),
-        ("month,host", "month,host,lines,bytes\n2007-12-01,mx1,2,169\n2007-12-01,mx2,1,31\n,,1,14\n"),
+        (
+            "month,host",
+            "month,host,lines,bytes\n2007-12-01,mx1,2,169\n2007-12-01,mx2,1,31\n,,1,14\n",
+        ),
         ("hour", "hour,lines,bytes\n0,1,90\n1,1,31\n2,1,79\n,1,14\n"),
         ("severity", "severity,lines,bytes\n,4,214\n"),
-        ("process,day", "process,day,lines,bytes\nkernel,2007-12-26,1,31\npostfix/smtp,2007-12-26,1,90\npostfix/smtp,2007-12-27,1,79\n,,1,14\n"),
+        (
+            "process,day",
+            "process,day,lines,bytes\nkernel,2007-12-26,1,31\npostfix/smtp,2007-12-26,1,90\npostfix/smtp,2007-12-27,1,79\n,,1,14\n",
+        ),
     ],
 )
 def test_by_takes_other_columns(sawlog, log, by, expected):
@@ -63,7 +69,10 @@ def test_by_takes_other_columns(sawlog, log, by, expected):
 
 def test_by_file(sawlog, log):
     """The file is named as the user named it."""
-    assert f"file,lines,bytes\n{log},4,214\n" == sawlog("volume", log, "--by", "file", "--to", "csv").out
+    assert (
+        f"file,lines,bytes\n{log},4,214\n"
+        == sawlog("volume", log, "--by", "file", "--to", "csv").out
+    )
 
 
 @pytest.mark.parametrize(
@@ -86,7 +95,9 @@ def test_by_file(sawlog, log):
 )
 def test_filters(sawlog, log, options, n):
     """Filters keep rows for which they are true; undated lines fall out of any time."""
-    assert f"{n}\n" == sawlog("sql", "SELECT count(*) FROM lines", log, *options, "--to", "values").out
+    assert (
+        f"{n}\n" == sawlog("sql", "SELECT count(*) FROM lines", log, *options, "--to", "values").out
+    )
 
 
 def test_a_job_file_with_a_parameter(sawlog, log, tmp_path):
@@ -138,7 +149,9 @@ def test_rows_stream_in_order_and_limit_ends_early(sawlog, log, tmp_path):
     older.write_bytes(_LOG.replace(b"Dec", b"Nov"))
     os.utime(older, (1_196_200_000, 1_196_200_000))
 
-    ran = sawlog("sql", "SELECT day FROM lines WHERE day IS NOT NULL LIMIT 2", older, log, "--to", "values")
+    ran = sawlog(
+        "sql", "SELECT day FROM lines WHERE day IS NOT NULL LIMIT 2", older, log, "--to", "values"
+    )
 
     assert "2007-11-26\n2007-11-26\n" == ran.out
     assert "LIMIT" in ran.err
@@ -239,7 +252,9 @@ def test_a_folder_skips_what_is_no_log_and_names_it(sawlog, log, tmp_path):
     ran = sawlog("volume", tmp_path, "--to", "csv", "--account", account_path)
 
     assert (0, _CSV) == (ran.code, ran.out)
-    assert {"wtmp", "x.part"} == {Path(one["file"]).name for one in json.loads(account_path.read_text())["skipped"]}
+    assert {"wtmp", "x.part"} == {
+        Path(one["file"]).name for one in json.loads(account_path.read_text())["skipped"]
+    }
 
 
 def test_damage_stops_where_asked(sawlog, tmp_path):
@@ -258,7 +273,14 @@ def test_standard_input(sawlog, log):
     year = time.strftime("%Y")
     ran = sawlog("volume", "-", "--to", "csv", stdin=gzip.compress(b"2007-12-26T00:00:01 a b: c\n"))
     assert (0, "day,process,lines,bytes\n2007-12-26,b,1,27\n") == (ran.code, ran.out)
-    ran = sawlog("sql", "SELECT max(extract(year FROM day)) FROM lines", "-", "--to", "values", stdin=b"Jan  1 00:00:01 a b: c\n")
+    ran = sawlog(
+        "sql",
+        "SELECT max(extract(year FROM day)) FROM lines",
+        "-",
+        "--to",
+        "values",
+        stdin=b"Jan  1 00:00:01 a b: c\n",
+    )
     assert f"{year}\n" == ran.out
     held = io.BytesIO()
     with tarfile.open(fileobj=held, mode="w") as tar:
@@ -277,7 +299,12 @@ def test_members_of_archives(sawlog, log, tmp_path):
         tar.add(log, "maillog.1")
     with zipfile.ZipFile(tmp_path / "logs.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(zipfile.ZipInfo("maillog.1", (2007, 12, 28, 0, 0, 0)), _LOG)
-    for url in (f"tar://*::{tmp_path}/logs.tar", f"zip://*::{tmp_path}/logs.zip", f"{tmp_path}/logs.tar", f"{tmp_path}/logs.zip"):
+    for url in (
+        f"tar://*::{tmp_path}/logs.tar",
+        f"zip://*::{tmp_path}/logs.zip",
+        f"{tmp_path}/logs.tar",
+        f"{tmp_path}/logs.zip",
+    ):
         ran = sawlog("volume", url, "--to", "csv")
         assert (0, _CSV) == (ran.code, ran.out), url
 
@@ -296,8 +323,12 @@ def test_files_tells_what_the_truth_says(sawlog, demo):
     rows = ran.out.splitlines()
     truth = (demo / "truth" / "files.csv").read_text().splitlines()[1:]
 
-    assert "file,compression,stored_bytes,plain_bytes,lines,first,last,year_evidence,damage" == rows[0]
-    seen = sorted(Path(row.split(",")[0]).name + "," + ",".join(row.split(",")[1:7]) for row in rows[1:])
+    assert (
+        "file,compression,stored_bytes,plain_bytes,lines,first,last,year_evidence,damage" == rows[0]
+    )
+    seen = sorted(
+        Path(row.split(",")[0]).name + "," + ",".join(row.split(",")[1:7]) for row in rows[1:]
+    )
     assert sorted(truth) == seen
     assert {"message-ids"} == {row.split(",")[7] for row in rows[1:]}
 
@@ -305,7 +336,10 @@ def test_files_tells_what_the_truth_says(sawlog, demo):
 def test_files_quick_reads_heads_and_tails_only(sawlog, demo):
     """First times are right for all; what a full read would tell is NULL."""
     ran = sawlog("files", "--quick", *demo.glob("maillog*"), "--to", "csv")
-    truth = {row.split(",")[0]: row.split(",") for row in (demo / "truth" / "files.csv").read_text().splitlines()[1:]}
+    truth = {
+        row.split(",")[0]: row.split(",")
+        for row in (demo / "truth" / "files.csv").read_text().splitlines()[1:]
+    }
 
     for row in ran.out.splitlines()[1:]:
         cells = row.split(",")
@@ -352,10 +386,28 @@ def test_zones(sawlog, tmp_path):
     path.write_bytes(b"2007-12-26T23:30:00 a b: c\n2007-12-26T23:30:00+01:00 d e: f\n")
     query = "SELECT host, instant, day, hour FROM lines"
 
-    assert "a,,2007-12-26,23\nd,2007-12-26 22:30:00+00:00,2007-12-26,23\n" == sawlog("sql", query, path, "--to", "values").out
-    ran = sawlog("sql", query, path, "--to", "values", "--log-tz", "America/New_York", "--report-tz", "Asia/Tokyo")
-    assert "a,2007-12-27 04:30:00+00:00,2007-12-27,13\nd,2007-12-26 22:30:00+00:00,2007-12-27,7\n" == ran.out
-    ran = sawlog("sql", query, path, "--to", "values", "--log-tz", "UTC", "--log-tz", "a=Asia/Kolkata")
+    assert (
+        "a,,2007-12-26,23\nd,2007-12-26 22:30:00+00:00,2007-12-26,23\n"
+        == sawlog("sql", query, path, "--to", "values").out
+    )
+    ran = sawlog(
+        "sql",
+        query,
+        path,
+        "--to",
+        "values",
+        "--log-tz",
+        "America/New_York",
+        "--report-tz",
+        "Asia/Tokyo",
+    )
+    assert (
+        "a,2007-12-27 04:30:00+00:00,2007-12-27,13\nd,2007-12-26 22:30:00+00:00,2007-12-27,7\n"
+        == ran.out
+    )
+    ran = sawlog(
+        "sql", query, path, "--to", "values", "--log-tz", "UTC", "--log-tz", "a=Asia/Kolkata"
+    )
     assert ran.out.startswith("a,2007-12-26 18:00:00+00:00,")
 
 
@@ -374,8 +426,14 @@ def _command(*arguments: object) -> list[str]:
 
 def test_a_closed_pipe_is_quiet(demo):
     """`| head` ends the run without a word, exit 0."""
-    command = " ".join(_command("sql", "'SELECT message FROM lines'", *demo.glob("maillog*"), "--to", "csv", "-q"))
-    ran = subprocess.run(["bash", "-c", f"{command} | head -1; exit ${{PIPESTATUS[0]}}"], capture_output=True, check=False)
+    command = " ".join(
+        _command("sql", "'SELECT message FROM lines'", *demo.glob("maillog*"), "--to", "csv", "-q")
+    )
+    ran = subprocess.run(
+        ["bash", "-c", f"{command} | head -1; exit ${{PIPESTATUS[0]}}"],
+        capture_output=True,
+        check=False,
+    )
 
     assert (0, b"message\n", b"") == (ran.returncode, ran.stdout, ran.stderr)
 
@@ -389,7 +447,9 @@ def test_ctrl_c_leaves_nothing_half_written(demo, tmp_path, scheduler):
     folder.mkdir()
     # Splits so small that the run would take a minute.
     process = subprocess.Popen(
-        _command("volume", big, "-o", folder / "v.csv", "--split-size", "2KiB", "--scheduler", scheduler),
+        _command(
+            "volume", big, "-o", folder / "v.csv", "--split-size", "2KiB", "--scheduler", scheduler
+        ),
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
     )
@@ -425,6 +485,8 @@ def test_a_small_log_imports_neither_dask_nor_fsspec(log):
         "heavy = {'dask', 'fsspec', 'distributed', 'pandas', 'numpy'} & set(sys.modules)\n"
         "assert not heavy, heavy"
     )
-    ran = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)
+    ran = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False
+    )
 
     assert (0, "") == (ran.returncode, ran.stderr)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -31,7 +32,9 @@ def _read_split(text: bytes, start: int | None, stop: int | None, size: int = 64
     reader = PlainCodec().open(io.BytesIO(text), len(text), *cuts)
     buffers = Buffers(2, 0)
     lines = []
-    for block in read_blocks(reader, buffers, is_first=start is None, has_stop=stop is not None, offset=start or 0):
+    for block in read_blocks(
+        reader, buffers, is_first=start is None, has_stop=stop is not None, offset=start or 0
+    ):
         assert text[block.offset : block.offset + block.stop] == block.buffer[: block.stop]
         lines += split_lines(bytes(block.buffer[: block.stop]))
         buffers.give_back(block.buffer)
@@ -43,7 +46,7 @@ def test_splits_share_out_every_line_once_and_in_order(text, cuts):
     """The splits of a file together give exactly its lines, wherever it is cut."""
     edges = [None, *(cut for cut in cuts if cut < len(text)), None]
 
-    seen = [line for start, stop in zip(edges, edges[1:], strict=False) for line in _read_split(text, start, stop)]
+    seen = [line for start, stop in pairwise(edges) for line in _read_split(text, start, stop)]
 
     assert split_lines(text) == seen
 
@@ -92,7 +95,9 @@ def test_the_whole_lines_before_damage_are_kept(text, portions):
     buffers = Buffers(2, 0)
 
     with pytest.raises(DamageError) as raised:
-        for block in read_blocks(_Stuttering(text, portions, damage), buffers, is_first=True, has_stop=False):
+        for block in read_blocks(
+            _Stuttering(text, portions, damage), buffers, is_first=True, has_stop=False
+        ):
             lines += split_lines(bytes(block.buffer[: block.stop]))
             buffers.give_back(block.buffer)
 
@@ -100,7 +105,9 @@ def test_the_whole_lines_before_damage_are_kept(text, portions):
     assert [line for line in split_lines(text) if line.endswith(b"\n")] == lines
 
 
-@pytest.mark.parametrize("length", [MAX_LINE_BYTES - 1, MAX_LINE_BYTES, 2 * MAX_LINE_BYTES, 5 * MAX_LINE_BYTES + 3])
+@pytest.mark.parametrize(
+    "length", [MAX_LINE_BYTES - 1, MAX_LINE_BYTES, 2 * MAX_LINE_BYTES, 5 * MAX_LINE_BYTES + 3]
+)
 @pytest.mark.parametrize("ending", [b"\n", b"", b"\nnext\n"])
 def test_an_overlong_line_is_counted_and_not_loaded(length, ending):
     """A line longer than the buffers comes as its begin and a number of further bytes."""
@@ -155,7 +162,9 @@ def test_reading_ahead_ends_when_the_consumer_goes_away():
     """A consumer that has seen enough leaves no thread behind."""
     text = b"x\n" * 4_000_000
     buffers = Buffers(3, 0)
-    blocks = read_ahead(read_blocks(_Stuttering(text, []), buffers, is_first=True, has_stop=False), buffers)
+    blocks = read_ahead(
+        read_blocks(_Stuttering(text, []), buffers, is_first=True, has_stop=False), buffers
+    )
 
     next(blocks)
     blocks.close()
@@ -169,4 +178,9 @@ def test_an_error_while_reading_ahead_reaches_the_consumer():
     buffers = Buffers(4, 0)
 
     with pytest.raises(DamageError):
-        list(read_ahead(read_blocks(_Stuttering(b"", [], damage), buffers, is_first=True, has_stop=False), buffers))
+        list(
+            read_ahead(
+                read_blocks(_Stuttering(b"", [], damage), buffers, is_first=True, has_stop=False),
+                buffers,
+            )
+        )

@@ -28,10 +28,10 @@ from markdown_it import MarkdownIt
 from pipeline.errors import OutputError, UsageError
 from pipeline.outputs import duckdb_file
 from pipeline.outputs.table import cut_cells, measure_cells
-from pipeline.outputs.texts import escape_visibly
 from pipeline.outputs.top import take_top_rows
 from pipeline.outputs.values import to_json, to_text
 from pipeline.render import check_outputs, render, stream_batches, write_outputs
+from pipeline.text import escape_visibly
 
 CASES = Path(__file__).parent / "cases" / "render"
 SUFFIXES = ["csv", "duckdb", "json", "md", "ndjson", "parquet"]

@@ -1,6 +1,6 @@
 """Names of rotated files: sets, order and dates, as cases in ``cases/rotation``."""
 
-# ruff: noqa: DTZ001, DTZ007  (names have no zone)
+# ruff: noqa: DTZ007  (names have no zone)
 
 from __future__ import annotations
 

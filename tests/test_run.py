@@ -23,9 +23,13 @@ from tests.support.strategies import hostile_text
 _COMPRESSORS = {
     "plain": lambda text: text,
     "gzip": gzip.compress,
-    "gzip members": lambda text: gzip.compress(text[: len(text) // 3]) + gzip.compress(text[len(text) // 3 :]),
+    "gzip members": lambda text: (
+        gzip.compress(text[: len(text) // 3]) + gzip.compress(text[len(text) // 3 :])
+    ),
     "zstd": zstandard.compress,
-    "zstd frames": lambda text: b"".join(zstandard.compress(text[k : k + 9_999]) for k in range(0, len(text), 9_999)),
+    "zstd frames": lambda text: b"".join(
+        zstandard.compress(text[k : k + 9_999]) for k in range(0, len(text), 9_999)
+    ),
     "bzip2": lambda text: bz2.compress(text, 1),
     "xz": lzma.compress,
     "lzma": lambda text: lzma.compress(text, format=lzma.FORMAT_ALONE),
@@ -44,15 +48,32 @@ def _volume(paths, **options):
 @pytest.fixture(scope="module")
 def texts(demo) -> dict[str, bytes]:
     """The plain text of each file of the demo archive."""
-    read = {"": lambda b: b, ".gz": gzip.decompress, ".zst": lambda b: zstandard.ZstdDecompressor().decompressobj().decompress(b), ".xz": lzma.decompress}
-    return {path.name: read.get(path.suffix if path.suffix in read else "", read[""])(path.read_bytes()) for path in demo.glob("maillog*")}
+    read = {
+        "": lambda b: b,
+        ".gz": gzip.decompress,
+        ".zst": lambda b: zstandard.ZstdDecompressor().decompressobj().decompress(b),
+        ".xz": lzma.decompress,
+    }
+    return {
+        path.name: read.get(path.suffix if path.suffix in read else "", read[""])(path.read_bytes())
+        for path in demo.glob("maillog*")
+    }
 
 
 @pytest.mark.parametrize("workers", [1, 2, 8])
 @pytest.mark.parametrize("split_bytes", [1024, 100_000, 1 << 40])
 def test_volume_equals_the_truth_for_any_split_size_and_workers(sawlog, demo, workers, split_bytes):
     """`sawlog volume --to csv` gives the true counts, to the byte."""
-    ran = sawlog("volume", *demo.glob("maillog*"), "--to", "csv", "--workers", workers, "--split-size", split_bytes)
+    ran = sawlog(
+        "volume",
+        *demo.glob("maillog*"),
+        "--to",
+        "csv",
+        "--workers",
+        workers,
+        "--split-size",
+        split_bytes,
+    )
 
     assert (0, (demo / "truth" / "volume.csv").read_text()) == (ran.code, ran.out)
 
@@ -75,14 +96,22 @@ def test_the_account_adds_up(demo, scheduler):
     account = _volume(paths, scheduler=scheduler, split_bytes=30_000).account
     truth = (demo / "truth" / "files.csv").read_text().splitlines()[1:]
 
-    assert sum(int(row.split(",")[4]) for row in truth) == account.lines == account.dated_lines + account.undated_lines
+    assert (
+        sum(int(row.split(",")[4]) for row in truth)
+        == account.lines
+        == account.dated_lines + account.undated_lines
+    )
     assert sum(int(row.split(",")[3]) for row in truth) == account.plain_bytes
     assert sum(path.stat().st_size for path in paths) == account.stored_bytes == account.read_bytes
     assert {2007, 2008} == {one["last"] for one in account.years}
     assert {"message-ids"} == {one["evidence"] for one in account.years}
 
 
-@given(text=hostile_text(), split_bytes=st.integers(1, 60), kind=st.sampled_from(["plain", "zstd frames", "gzip"]))
+@given(
+    text=hostile_text(),
+    split_bytes=st.integers(1, 60),
+    kind=st.sampled_from(["plain", "zstd frames", "gzip"]),
+)
 @settings(max_examples=40)
 def test_sums_are_those_of_the_input(tmp_path_factory, text, split_bytes, kind):
     """Without a filter the sum of lines is the number of lines, the sum of bytes the plain size."""
@@ -114,7 +143,9 @@ def test_a_cut_file_counts_its_whole_lines_and_is_named(tmp_path, texts, kind, s
         assert whole.account.lines == result.account.lines
         assert _csv(whole) == _csv(result)
         seen.add(result.account.lines)
-        assert result.account.plain_bytes == sum(len(line) for line in split_lines(text)[: result.account.lines])
+        assert result.account.plain_bytes == sum(
+            len(line) for line in split_lines(text)[: result.account.lines]
+        )
     assert len(seen) > 1 or kind in ("xz", "lzma", "bzip2", "zstd")
 
 
@@ -136,7 +167,10 @@ def test_nothing_counts_after_the_first_damage_of_a_file(tmp_path):
 
 def test_several_jobs_share_one_pass(demo, tmp_path):
     """Two jobs in one run give what each gives alone."""
-    own = sql_job("own", "SELECT process, count(*) AS n FROM lines WHERE message LIKE '%timed out%' GROUP BY process ORDER BY process")
+    own = sql_job(
+        "own",
+        "SELECT process, count(*) AS n FROM lines WHERE message LIKE '%timed out%' GROUP BY process ORDER BY process",
+    )
     paths = [str(path) for path in demo.glob("maillog*")]
 
     both = run_jobs([find_job("volume"), own], paths, Settings(split_bytes=40_000))
@@ -158,9 +192,15 @@ def test_a_python_job(demo, tmp_path):
         'def finish(table):\n    return table.sort_by("process").rename_columns(["process", "longest"])\n'
     )
     paths = [str(path) for path in demo.glob("maillog*")]
-    sql = sql_job("sql", "SELECT process, max(bytes) AS longest FROM lines GROUP BY process ORDER BY process")
+    sql = sql_job(
+        "sql", "SELECT process, max(bytes) AS longest FROM lines GROUP BY process ORDER BY process"
+    )
 
-    found = run_jobs([find_job(str(job))], paths, Settings(split_bytes=50_000)).results["longest"].to_pylist()
+    found = (
+        run_jobs([find_job(str(job))], paths, Settings(split_bytes=50_000))
+        .results["longest"]
+        .to_pylist()
+    )
 
     expected = run_jobs([sql], paths, Settings()).results["sql"].to_pylist()
     assert sorted(expected, key=str) == sorted(found, key=str)
@@ -176,11 +216,22 @@ def test_the_same_content_counts_once(sawlog, texts, tmp_path, kind):
     (tmp_path / "other").write_bytes(text.replace(b"mx1", b"mx2"))
     account_path = tmp_path / "account.json"
 
-    ran = sawlog("sql", "SELECT count(*) AS n FROM lines", *sorted(tmp_path.glob("*")), tmp_path / "maillog.1", "--to", "values", "--account", account_path)
+    ran = sawlog(
+        "sql",
+        "SELECT count(*) AS n FROM lines",
+        *sorted(tmp_path.glob("*")),
+        tmp_path / "maillog.1",
+        "--to",
+        "values",
+        "--account",
+        account_path,
+    )
     account = json.loads(account_path.read_text())
 
     assert (0, f"{2 * len(split_lines(text))}\n") == (ran.code, ran.out)
-    assert {"older", "maillog.1", "maillog.1.gz"} >= {Path(one["file"]).name for one in account["duplicates"]}
+    assert {"older", "maillog.1", "maillog.1.gz"} >= {
+        Path(one["file"]).name for one in account["duplicates"]
+    }
     assert {"prefix", "same content"} <= {one["kind"] for one in account["duplicates"]}
     assert account["lines"] == 2 * len(split_lines(text))
 
@@ -203,7 +254,9 @@ def test_duplicates_all_counts_every_copy(sawlog, texts, tmp_path):
     for name in ("a", "b"):
         (tmp_path / name).write_bytes(texts["maillog"])
 
-    ran = sawlog("sql", "SELECT count(*) AS n FROM lines", tmp_path, "--to", "values", "--duplicates", "all")
+    ran = sawlog(
+        "sql", "SELECT count(*) AS n FROM lines", tmp_path, "--to", "values", "--duplicates", "all"
+    )
 
     assert f"{2 * len(split_lines(texts['maillog']))}\n" == ran.out
 
@@ -239,7 +292,9 @@ def test_offsets_are_those_of_the_plain_text(texts, tmp_path):
     for kind in ("plain", "bzip2", "zstd frames", "gzip"):
         path = tmp_path / kind
         path.write_bytes(_COMPRESSORS[kind](text))
-        rows = run_jobs([job], [str(path)], Settings(split_bytes=700)).results["offsets"].to_pylist()
+        rows = (
+            run_jobs([job], [str(path)], Settings(split_bytes=700)).results["offsets"].to_pylist()
+        )
         expected, at = [], 0
         for line in split_lines(text):
             expected.append({"offset": at, "bytes": len(line)})

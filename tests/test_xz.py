@@ -152,6 +152,12 @@ def test_a_file_without_its_end_has_no_cuts(n_lost):
     assert len(plain) > len(TEXT) - 50_000
 
 
+def test_padding_comes_in_fours():
+    """A file with other padding is damaged at its end, and the index can't be trusted."""
+    assert find_cuts(STORED + bytes(8)) == find_cuts(STORED) != []
+    assert find_cuts(STORED + bytes(5)) == []
+
+
 def test_cuts_end_where_no_block_begins():
     """An index that is sound may still list what is not there."""
     second = find_cuts(STORED)[1].position
@@ -159,6 +165,14 @@ def test_cuts_end_where_no_block_begins():
     stored[second + 1] ^= 0x40
 
     assert [cut.position for cut in find_cuts(bytes(stored))] == [find_cuts(STORED)[0].position]
+
+
+def test_a_first_header_that_was_sound_at_planning_is_read_again():
+    """A reader inside a stream needs it; without it, nothing it says would be checked."""
+    cut = find_cuts(STORED)[2]
+    stored = STORED[:8] + b"xxxx" + STORED[12:]
+
+    assert read(stored, cut)[1][:3] == ("corrupt", 0, cut.plain_offset)
 
 
 # --- the index ------------------------------------------------------------------------------------
@@ -441,6 +455,14 @@ def test_bytes_behind_an_lzma_stream_are_garbage(more):
 
     assert plain == TEXT
     assert damage[:3] == ("trailing garbage", len(ALONE), len(TEXT))
+
+
+def test_garbage_that_begins_with_a_piece_is_seen(monkeypatch):
+    """When the decoder has taken in exactly what was read, the rest of the file is still there."""
+    monkeypatch.setattr("pipeline.compression.lzma_alone._READ_BYTES", len(ALONE) - 13)
+
+    assert read(ALONE + b"\n", codec=LzmaCodec)[1][0] == "trailing garbage"
+    assert read(ALONE, codec=LzmaCodec) == (TEXT, None)
 
 
 @pytest.mark.parametrize("preset", range(10))

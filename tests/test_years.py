@@ -1,6 +1,6 @@
 """Years of stamps without one: cases in ``cases/years``, the table against the slow rule."""
 
-# ruff: noqa: DTZ001  (times on lines have no zone)
+
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import struct
+import zlib
 from typing import TYPE_CHECKING, BinaryIO, ClassVar
 
 from pipeline.compression.gzip import GzipCodec
@@ -25,11 +26,8 @@ _MAGIC = b"\x1f\x8b\x08\x04"
 _FIXED_BYTES = 12
 _MAX_BLOCK_BYTES = 1 << 16
 
-#: Headers that must follow, each where the one before says, until a place is believed.
-_N_CHAINED = 2
-
-#: From any place on, this holds a whole block and the headers of those that follow it.
-_WINDOW_BYTES = (_N_CHAINED + 1) * _MAX_BLOCK_BYTES + 512
+#: From any place on, this holds a whole block and the chain that proves it.
+_WINDOW_BYTES = 3 * _MAX_BLOCK_BYTES
 
 
 def block_length(head: bytes | memoryview, at: int = 0) -> int | None:
@@ -86,7 +84,7 @@ def _find_cuts(stored: BinaryIO, size: int, target_bytes: int) -> Iterator[Cut]:
             target += target_bytes
             continue
         yield Cut(target + at, target + at, None)
-        target += max(at + 1, target_bytes)
+        target += at + target_bytes
 
 
 def _read_at(stored: BinaryIO, offset: int, n: int) -> bytes:
@@ -109,15 +107,29 @@ def _find_block(window: bytes, *, is_last: bool) -> int | None:
 
 
 def _is_chain(window: bytes, at: int, *, is_last: bool) -> bool:
-    """Tell whether blocks follow each other from here on, to the end of the file at least."""
-    for _ in range(_N_CHAINED + 1):
+    """Tell whether a block begins here, and not in the text of one that is stored as it is.
+
+    BGZF inside a stored block is a chain of sound blocks, too, but ends with the block around it.
+    """
+    start = at
+    while at - start <= _MAX_BLOCK_BYTES:
         length = block_length(window, at)
-        if length is None:
+        if length is None or not _is_sound(window[at : at + length]):
             return False
         at += length
         if at == len(window):
             return is_last
     return True
+
+
+def _is_sound(block: bytes) -> bool:
+    """Tell whether a block decodes to what its checksum says."""
+    decoder = zlib.decompressobj(31)
+    try:
+        decoder.decompress(block, _MAX_BLOCK_BYTES)
+    except zlib.error:
+        return False
+    return decoder.eof and not decoder.unused_data
 
 
 class BgzfCodec(GzipCodec):

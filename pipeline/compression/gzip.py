@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Protocol
 
 from pipeline.compression.base import Codec, PlainReader
 from pipeline.compression.gzip_members import MAGIC, TRAILER_BYTES, HeaderError, Window, read_piece
-from pipeline.compression.gzip_salvage import GzipSalvage, igzip_error, ends_inside, take_first_bits
+from pipeline.compression.gzip_salvage import GzipSalvage, ends_inside, igzip_error, take_first_bits
 from pipeline.compression.salvage import Tape
 from pipeline.errors import DamageError
 

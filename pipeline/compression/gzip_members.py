@@ -48,7 +48,7 @@ def header_length(head: bytes | bytearray) -> int | None:
     if len(head) < 10:
         return None
     stop = _find_stop(head)
-    if stop is None and len(head) > _MAX_HEADER_BYTES:
+    if (len(head) if stop is None else stop) > _MAX_HEADER_BYTES:
         raise HeaderError("the header is too long")
     return stop
 

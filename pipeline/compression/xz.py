@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from zlib import crc32
 
 from pipeline.compression.base import Codec, PlainReader
-from pipeline.compression.frames import FramesReader
+from pipeline.compression.frames import FramesReader, Lookahead
 from pipeline.compression.lzma_alone import LzmaCodec
 from pipeline.compression.salvage import Tape
 from pipeline.compression.xz_headers import (
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 _CHUNK_HEAD_BYTES = 5
 _READ_BYTES = 64 << 10
+_NO_HEADER = "the header of a stream is wrong, or names a check that is not known"
 
 __all__ = ["LzmaCodec", "XzCodec"]
 
@@ -89,21 +90,19 @@ class _XzReader(FramesReader):
     def __init__(
         self, stored: BinaryIO, size: int | None, start: Cut | None, stop: Cut | None
     ) -> None:
-        check = None
-        failure = None
-        if start is not None:
-            try:
-                check = header_check(Tape(stored, size, 0).read(HEADER_BYTES))
-            except DamageError as error:
-                failure = error
-        super().__init__(
-            Tape(stored, size, start.position if start else None, remembers=False), start, stop
-        )
-        self._damage = failure
+        first = Lookahead(Tape(stored, HEADER_BYTES, 0)) if start else None
+        check = header_check(bytes(first.peek(HEADER_BYTES))) if first else None
+        tape = Tape(stored, size, start.position if start else None, remembers=False)
+        super().__init__(tape, start, stop)
         self._stop_plain = stop.plain_offset if stop else None
         self._stream: _Stream | None = None
-        if check is not None and self._stored.peek(len(MAGIC)) != MAGIC:
-            self._stream = _Stream(check, is_whole=False)
+        if first is not None and self._stored.peek(len(MAGIC)) != MAGIC:
+            if check is not None:
+                self._stream = _Stream(check, is_whole=False)
+            else:
+                failure = first.failure or DamageError("corrupt", 0, None, _NO_HEADER)
+                kind, stored_offset, _, detail = failure.args
+                self._damage = DamageError(kind, stored_offset, self._start_plain, detail)
         self._has_begun = start is not None
         self._pending = memoryview(b"")
         self._is_data = False  # in the chunks of a block
@@ -113,7 +112,8 @@ class _XzReader(FramesReader):
 
     def _begin(self) -> bool:
         if self._stop is None or self._stored.offset < self._stop:
-            return super()._begin()
+            self._check_goes_on()
+        return super()._begin()
 
     def _check_goes_on(self) -> None:
         """Raise if the file ends here, inside a stream."""
@@ -156,8 +156,7 @@ class _XzReader(FramesReader):
             raise self.ends_early("the header of a stream")
         check = header_check(header)
         if check is None:
-            detail = "the header of a stream is wrong, or names a check that is not known"
-            raise self.damage("corrupt", detail)
+            raise self.damage("corrupt", _NO_HEADER)
         self._stored.take(HEADER_BYTES)
         self._stream = _Stream(check, is_whole=True)
         self._has_begun = True

@@ -56,7 +56,10 @@ class DaskThreadsExecutor:
         tasks = [task for of_file in files for task in of_file]
         window = 4 * self.workers
         for begin in range(0, len(tasks), window):
-            graph = {("map", k): (map_split, task) for k, task in enumerate(tasks[begin : begin + window])}
+            graph = {
+                ("map", k): (map_split, task)
+                for k, task in enumerate(tasks[begin : begin + window])
+            }
             yield from self._get(graph, list(graph))
 
     def _get(self, graph: dict[Any, Any], keys: Any) -> Any:

@@ -1,4 +1,5 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+# cython: language_level=3, boundscheck=False, wraparound=False
+# cython: cdivision=True, initializedcheck=False
 """What stands where a host or a tag is expected, and isn't one: repeats, marks, levels."""
 
 import cython
@@ -18,7 +19,7 @@ FACILITIES = (
     *("local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7"),
 )
 _WIDTH = cython.declare(cython.int, 13)
-_HELD = bytearray(b"".join(name.encode().ljust(13) for name in (*SEVERITIES, *FACILITIES)))
+_HELD = b"".join(name.encode().ljust(13) for name in (*SEVERITIES, *FACILITIES))
 _names = cython.declare(cython.p_uchar)
 if cython.compiled:
     _names = cython.cast(cython.p_uchar, cython.cast(cython.p_char, _HELD))
@@ -30,7 +31,11 @@ else:
 @cython.nogil
 @cython.exceptval(check=False)
 def begins(
-    p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t, text: cython.p_const_char, n: cython.int
+    p: cython.p_uchar,
+    i: cython.Py_ssize_t,
+    e: cython.Py_ssize_t,
+    text: cython.p_const_char,
+    n: cython.int,
 ) -> cython.bint:
     """Tell whether p[i:e] begins with the n characters of a text."""
     k: cython.int
@@ -66,7 +71,9 @@ def special(p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t) -> cy
 @cython.cfunc
 @cython.nogil
 @cython.exceptval(check=False)
-def level(p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t, closing: cython.int) -> cython.int:
+def level(
+    p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t, closing: cython.int
+) -> cython.int:
     """Read ``facility.severity``, in words or numbers, before the byte ``closing``.
 
     Returns

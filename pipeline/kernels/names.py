@@ -1,4 +1,5 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+# cython: language_level=3, boundscheck=False, wraparound=False
+# cython: cdivision=True, initializedcheck=False
 """Names of hosts and processes, as small codes: most lines repeat one of a few."""
 
 import cython
@@ -16,7 +17,13 @@ _LOW_32 = cython.declare(cython.ulonglong, 0xFFFFFFFF)
 @cython.cfunc
 @cython.nogil
 @cython.exceptval(check=False)
-def _same(p: cython.p_uchar, i: cython.Py_ssize_t, q: cython.p_uchar, j: cython.Py_ssize_t, n: cython.Py_ssize_t) -> cython.bint:
+def _same(
+    p: cython.p_uchar,
+    i: cython.Py_ssize_t,
+    q: cython.p_uchar,
+    j: cython.Py_ssize_t,
+    n: cython.Py_ssize_t,
+) -> cython.bint:
     """Tell whether p[i:i+n] equals q[j:j+n]."""
     if cython.compiled:
         return memcmp(p + i, q + j, n) == 0
@@ -83,7 +90,11 @@ class Interner:
         # answers those without a hash over the name.
         near: cython.int = ((p[i + n - 1] * 31 + p[i]) * 31 + p[i + n // 2] + n * 7) & (_RECENT - 1)
         k: cython.int = self.recent_[near] - 1
-        if k >= 0 and self.starts_[k + 1] - self.starts_[k] == n and _same(p, i, self.arena_, self.starts_[k], n):
+        if (
+            k >= 0
+            and self.starts_[k + 1] - self.starts_[k] == n
+            and _same(p, i, self.arena_, self.starts_[k], n)
+        ):
             return k
         h: cython.ulonglong = 2166136261  # FNV-1a, 32 bits
         at: cython.Py_ssize_t
@@ -92,7 +103,9 @@ class Interner:
         slot: cython.int = cython.cast(cython.int, (h ^ (h >> 15)) & (_TABLE_SLOTS - 1))
         while self.slots_[slot]:
             k = self.slots_[slot] - 1
-            if self.starts_[k + 1] - self.starts_[k] == n and _same(p, i, self.arena_, self.starts_[k], n):
+            if self.starts_[k + 1] - self.starts_[k] == n and _same(
+                p, i, self.arena_, self.starts_[k], n
+            ):
                 self.recent_[near] = k + 1
                 return k
             slot = (slot + 1) & (_TABLE_SLOTS - 1)

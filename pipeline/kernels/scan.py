@@ -1,4 +1,5 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+# cython: language_level=3, boundscheck=False, wraparound=False
+# cython: cdivision=True, initializedcheck=False
 """Find lines, time stamps, hosts, processes and messages in a block of syslog text.
 
 The rules are those of pipeline/DESIGN.md, "The lines relation". Formats: RFC 3164, RFC 5424,
@@ -59,10 +60,14 @@ _MAX_LINE = cython.declare(cython.Py_ssize_t, 1 << 20)  # model.MAX_LINE_BYTES
 @cython.cfunc
 @cython.nogil
 @cython.exceptval(check=False)
-def _find(p: cython.p_uchar, byte: cython.int, i: cython.Py_ssize_t, e: cython.Py_ssize_t) -> cython.Py_ssize_t:
+def _find(
+    p: cython.p_uchar, byte: cython.int, i: cython.Py_ssize_t, e: cython.Py_ssize_t
+) -> cython.Py_ssize_t:
     """Return the first place of a byte in p[i:e], or -1."""
     if cython.compiled:
-        q: cython.p_uchar = cython.cast(cython.p_uchar, memchr(p + i, byte, e - i)) if e > i else cython.NULL
+        q: cython.p_uchar = (
+            cython.cast(cython.p_uchar, memchr(p + i, byte, e - i)) if e > i else cython.NULL
+        )
         return q - p if q != cython.NULL else -1
     else:
         at = bytes(p[i:e]).find(byte)
@@ -226,7 +231,14 @@ class Scanner:
         self.min_time = 0
         self.max_time = 0
 
-    def scan(self, block: cython.uchar[::1], start: cython.Py_ssize_t, stop: cython.Py_ssize_t, offset: cython.longlong, extra_bytes: cython.longlong = 0):
+    def scan(
+        self,
+        block: cython.uchar[::1],
+        start: cython.Py_ssize_t,
+        stop: cython.Py_ssize_t,
+        offset: cython.longlong,
+        extra_bytes: cython.longlong = 0,
+    ):
         """Scan lines of block[start:stop] into the column buffers, from their first row on.
 
         Parameters
@@ -266,7 +278,14 @@ class Scanner:
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(check=False)
-    def _scan(self, p: cython.p_uchar, i: cython.Py_ssize_t, stop: cython.Py_ssize_t, offset: cython.longlong, extra_bytes: cython.longlong) -> cython.Py_ssize_t:
+    def _scan(
+        self,
+        p: cython.p_uchar,
+        i: cython.Py_ssize_t,
+        stop: cython.Py_ssize_t,
+        offset: cython.longlong,
+        extra_bytes: cython.longlong,
+    ) -> cython.Py_ssize_t:
         row: cython.int = 0
         e: cython.Py_ssize_t
         end: cython.Py_ssize_t
@@ -293,7 +312,11 @@ class Scanner:
             if e - i > _MAX_LINE:
                 e = i + _MAX_LINE
             if self._line(p, i, e, row, is_clean):
-                time = self._stamp.date * _DAY_US + self._stamp.second * cython.cast(cython.longlong, 1000000) + self._stamp.us
+                time = (
+                    self._stamp.date * _DAY_US
+                    + self._stamp.second * cython.cast(cython.longlong, 1000000)
+                    + self._stamp.us
+                )
                 if self.n_dated == 0:
                     self.first_time = time
                     self.min_time = time
@@ -333,7 +356,14 @@ class Scanner:
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(check=False)
-    def _line(self, p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t, row: cython.int, is_clean: cython.bint) -> cython.bint:
+    def _line(
+        self,
+        p: cython.p_uchar,
+        i: cython.Py_ssize_t,
+        e: cython.Py_ssize_t,
+        row: cython.int,
+        is_clean: cython.bint,
+    ) -> cython.bint:
         """Take the line p[i:e] apart into its row; tell whether it has a time stamp."""
         j: cython.Py_ssize_t = i
         k: cython.Py_ssize_t
@@ -416,11 +446,21 @@ class Scanner:
                 if tag >= 0:
                     if j < e and p[j] == 32:
                         j += 1
-                    if tag_end - tag == 7 and special(p, j, e) == _LAST_REPEATED and begins(p, tag, e, b"syslogd", 7):
+                    if (
+                        tag_end - tag == 7
+                        and special(p, j, e) == _LAST_REPEATED
+                        and begins(p, tag, e, b"syslogd", 7)
+                    ):
                         process = _LAST_REPEATED
                         tag = -1
                         pid = -1
-                    elif j + 4 < e and p[j] == 91 and p[j + 1] == 73 and p[j + 2] == 68 and p[j + 3] == 32:  # [ID
+                    elif (
+                        j + 4 < e
+                        and p[j] == 91
+                        and p[j + 1] == 73
+                        and p[j + 2] == 68
+                        and p[j + 3] == 32
+                    ):  # [ID
                         k = j + 4
                         while k < e and _digit(p[k]):
                             k += 1
@@ -435,7 +475,14 @@ class Scanner:
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(check=False)
-    def _line_5424(self, p: cython.p_uchar, j: cython.Py_ssize_t, e: cython.Py_ssize_t, row: cython.int, is_clean: cython.bint) -> cython.bint:
+    def _line_5424(
+        self,
+        p: cython.p_uchar,
+        j: cython.Py_ssize_t,
+        e: cython.Py_ssize_t,
+        row: cython.int,
+        is_clean: cython.bint,
+    ) -> cython.bint:
         """Take what follows the stamp of an RFC 5424 line apart: HOST APP PROCID MSGID SD MSG."""
         k: cython.Py_ssize_t
         n: cython.int
@@ -502,7 +549,7 @@ class Scanner:
         process: cython.int,
         pid: cython.longlong,
     ) -> cython.bint:
-        """Write the row of a dated line; False when a name finds no room (then ``_full`` is set)."""
+        """Write the row of a dated line; False, and ``_full``, when a name finds no room."""
         code: cython.int
         bit: cython.uchar = 1 << (row & 7)
         if self.columns & HOST:
@@ -548,7 +595,14 @@ class Scanner:
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(check=False)
-    def _undated(self, p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t, row: cython.int, is_clean: cython.bint) -> cython.bint:
+    def _undated(
+        self,
+        p: cython.p_uchar,
+        i: cython.Py_ssize_t,
+        e: cython.Py_ssize_t,
+        row: cython.int,
+        is_clean: cython.bint,
+    ) -> cython.bint:
         """Write the row of a line without a time stamp: all but its text is NULL."""
         if self.columns & HOST:
             self._host[row] = 0
@@ -577,7 +631,7 @@ class Scanner:
         row: cython.int,
         is_clean: cython.bint,
     ) -> cython.void:
-        """Write the message p[i:e]; what is no UTF-8 is noted in ``bad``, for the caller to mend."""
+        """Write the message p[i:e]; what is no UTF-8 is noted in ``bad``, to be mended."""
         if not is_clean and not is_utf8(p, i, e):
             self._bad[3 * self.n_bad] = row
             self._bad[3 * self.n_bad + 1] = cython.cast(cython.int, i)

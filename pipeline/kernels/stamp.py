@@ -1,4 +1,5 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+# cython: language_level=3, boundscheck=False, wraparound=False
+# cython: cdivision=True, initializedcheck=False
 """Read the time stamp at the begin of a line: RFC 3164, ISO 8601 / RFC 3339."""
 
 import cython
@@ -105,7 +106,9 @@ class Stamp:
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(check=False)
-    def read(self, p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t) -> cython.Py_ssize_t:
+    def read(
+        self, p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t
+    ) -> cython.Py_ssize_t:
         """Read the stamp at p[i]; return where it ends, or -1 where there is none."""
         month: cython.int
         day: cython.int
@@ -157,7 +160,16 @@ class Stamp:
         hour = _two(p, i)
         minute = _two(p, i + 3)
         second = _two(p, i + 6)
-        if hour < 0 or hour > 23 or p[i + 2] != 58 or minute < 0 or minute > 59 or p[i + 5] != 58 or second < 0 or second > 60:
+        if (
+            hour < 0
+            or hour > 23
+            or p[i + 2] != 58
+            or minute < 0
+            or minute > 59
+            or p[i + 5] != 58
+            or second < 0
+            or second > 60
+        ):
             return -1
         i += 8
         self.us = 0
@@ -188,7 +200,9 @@ class Stamp:
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(check=False)
-    def utc_offset(self, p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t) -> cython.Py_ssize_t:
+    def utc_offset(
+        self, p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t
+    ) -> cython.Py_ssize_t:
         """Read Z, +hh:mm, +hhmm or +hh at p[i]; return where it ends, i where there is none."""
         hours: cython.int
         minutes: cython.int = 0

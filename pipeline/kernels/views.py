@@ -1,4 +1,5 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+# cython: language_level=3, boundscheck=False, wraparound=False
+# cython: cdivision=True, initializedcheck=False
 """Arrow string views of text, and whether it is UTF-8."""
 
 import cython
@@ -72,7 +73,6 @@ def _signed(word: cython.uint) -> cython.int:
         return word - (1 << 32) if word >= 1 << 31 else word
 
 
-
 @cython.cfunc
 @cython.nogil
 @cython.exceptval(check=False)
@@ -91,7 +91,9 @@ def write_view(
     out[2] = 0
     out[3] = 0
     if n > 12:
-        word = p[i] | (p[i + 1] << 8) | (p[i + 2] << 16) | (cython.cast(cython.uint, p[i + 3]) << 24)
+        word = (
+            p[i] | (p[i + 1] << 8) | (p[i + 2] << 16) | (cython.cast(cython.uint, p[i + 3]) << 24)
+        )
         out[1] = _signed(word)
         out[3] = cython.cast(cython.int, i)
     else:

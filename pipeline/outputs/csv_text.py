@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.outputs.texts import HOSTILE, build_texts, escape_visibly, glue, join_rows, rewrite
+from pipeline.outputs.texts import HOSTILE, build_texts, glue, join_rows, rewrite
 from pipeline.outputs.values import cut_pieces, is_plain, to_text
+from pipeline.text import escape_visibly
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

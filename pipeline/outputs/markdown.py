@@ -14,13 +14,13 @@ import pyarrow.compute as pc
 from pipeline.outputs.texts import (
     HOSTILE,
     build_texts,
-    escape_visibly,
     glue,
     join_rows,
     read_texts,
     rewrite,
 )
 from pipeline.outputs.values import cut_pieces, is_numeric, is_plain, to_text
+from pipeline.text import escape_visibly
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -17,9 +17,10 @@ from typing import IO, TYPE_CHECKING, cast
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.outputs.texts import escape_visibly, read_texts
+from pipeline.outputs.texts import read_texts
 from pipeline.outputs.top import KEY_NUMBERS
 from pipeline.outputs.values import cut_pieces, is_numeric, is_plain, to_text
+from pipeline.text import escape_visibly
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -8,10 +8,11 @@ from __future__ import annotations
 import json
 from array import array as numbers
 from typing import TYPE_CHECKING
-from unicodedata import category
 
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from pipeline.text import is_hostile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -21,8 +22,6 @@ TEXT = pa.large_string()
 # Cc: C0, DEL, C1. Cf: bidi marks and overrides, zero-width characters, soft hyphen, tags.
 # Zl, Zp: line and paragraph separator. None of them can be seen, most of them move what can.
 HOSTILE = r"[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]"
-_HOSTILE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-_SHORT_ESCAPES = {"\t": "\\t", "\n": "\\n", "\r": "\\r"}
 
 
 def build_texts(values: Iterable[str]) -> pa.Array:
@@ -76,34 +75,9 @@ def rewrite(texts: pa.Array, pattern: str, change: Callable[[str], str]) -> pa.A
     return pc.replace_with_mask(texts, hits, changed)
 
 
-def escape_visibly(text: str) -> str:
-    r"""Return the text with every character that can't be seen written as an escape.
-
-    Examples
-    --------
-    >>> print(escape_visibly("a\x1b[31mb\u202e\n"))
-    a\x1b[31mb\u202e\n
-    """
-    if text.isprintable():
-        return text
-    return "".join(_escape_hostile(character) for character in text)
-
-
-def _escape_hostile(character: str) -> str:
-    if character.isprintable() or category(character) not in _HOSTILE_CATEGORIES:
-        return character
-    code = ord(character)
-    if code < 0x100:
-        return _SHORT_ESCAPES.get(character) or f"\\x{code:02x}"
-    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
-
-
 def quote_json(text: str) -> str:
     r"""Return the text as a JSON string: Unicode as it is, what can't be seen as ``\uXXXX``."""
     quoted = json.dumps(text, ensure_ascii=False)
     if quoted.isprintable():
         return quoted
-    return "".join(
-        c if c.isprintable() or category(c) not in _HOSTILE_CATEGORIES else json.dumps(c)[1:-1]
-        for c in quoted
-    )
+    return "".join(json.dumps(c)[1:-1] if is_hostile(c) else c for c in quoted)

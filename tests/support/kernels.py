@@ -57,5 +57,3 @@ class _Sources:
 def is_compiled(module: ModuleType) -> bool:
     """Tell whether a kernel module is the compiled one; without a compiler there is none."""
     return not str(module.__file__).endswith(".py")
-
-

@@ -6,13 +6,17 @@ import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-_MONTHS = {name: k for k, name in enumerate("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), 1)}
+_MONTHS = {
+    name: k for k, name in enumerate("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), 1)
+}
 _SEVERITIES = "emerg alert crit err warning notice info debug".split()
 _FACILITIES = (
     "kern user mail daemon auth syslog lpr news uucp cron authpriv ftp ntp security console solaris-cron "
     "local0 local1 local2 local3 local4 local5 local6 local7"
 ).split()
-_RFC3164 = re.compile(rb"(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)  ?(\d{1,2}) (\d\d):(\d\d):(\d\d)(?:\.(\d+))?+(?![0-9A-Za-z])")
+_RFC3164 = re.compile(
+    rb"(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)  ?(\d{1,2}) (\d\d):(\d\d):(\d\d)(?:\.(\d+))?+(?![0-9A-Za-z])"
+)
 _ISO = re.compile(
     rb"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:[.,](\d+))?+([Zz]|[+-](?:[01]\d|2[0-3])(?::?[0-5]\d|(?!:?\d\d)))?+(?![0-9A-Za-z])"
 )
@@ -167,7 +171,9 @@ def _stamp(text: bytes, year: int) -> tuple[datetime, bytes] | None:
         s, us = 59, 999_999
     for back in range(9):
         try:
-            return datetime(y - back, mo, d, h, mi, s) + timedelta(microseconds=us), text[found.end() :]
+            return datetime(y - back, mo, d, h, mi, s) + timedelta(microseconds=us), text[
+                found.end() :
+            ]
         except ValueError:
             if iso or (mo, d) != (2, 29):
                 return None

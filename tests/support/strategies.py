@@ -21,14 +21,47 @@ _stamps = [
     "2007-12-26T04:02:11,250+05:30", "2007-12-26T04:02:11-0800", "2007-12-26 04:02:11", "0000-01-01T00:00:00", "-", "",
     "9999-12-31T23:59:59.9999999", "dec 26 04:02:11", "Dec  26 04:02:11", "Dec 26 4:02:11", "Dec 31 23:59:59x",
 ]  # fmt: skip
-_pris = ["", "<22>", "<191>", "<192>", "<>", "<0>", "<34>1 ", "<34>12 ", "<34>01 ", "<1234>1 ", "\ufeff", "\ufeff<22>"]
-_hosts = ["mx1", "-", "", "<mail.info> mx1", "<4.6> mx1", "<mail.nix> mx1", "mx\u00fc", "a" * 300, "--- last message repeated 2 times ---"]
+_pris = [
+    "",
+    "<22>",
+    "<191>",
+    "<192>",
+    "<>",
+    "<0>",
+    "<34>1 ",
+    "<34>12 ",
+    "<34>01 ",
+    "<1234>1 ",
+    "\ufeff",
+    "\ufeff<22>",
+]
+_hosts = [
+    "mx1",
+    "-",
+    "",
+    "<mail.info> mx1",
+    "<4.6> mx1",
+    "<mail.nix> mx1",
+    "mx\u00fc",
+    "a" * 300,
+    "--- last message repeated 2 times ---",
+]
 _tags = [
     "postfix/smtpd[12]:", "kernel:", "su[x]:", "sshd(pam_unix)[77]", "cron[99999999999]:", "tag", ":", "[1]:", "a[b", "a[]:", "syslogd:",
     "last message repeated 3 times", "last message repeated x times", "-- MARK --", "su[1]: [ID 7 auth.notice]", "su: [ID x auth.notice]",
     "app 12 ID47 -", 'app - - [x@1 a="]\\"" b="c"][y]', "app - - [never ends", "t" * 9000 + "[1]:",
 ]  # fmt: skip
-_messages = ["", " ", " hello", " to=<a@b>, status=sent", " \u00e4\u00f6", " \x00\x1b[31m", " " + "x" * 13, "\r", " a\rb\r"]
+_messages = [
+    "",
+    " ",
+    " hello",
+    " to=<a@b>, status=sent",
+    " \u00e4\u00f6",
+    " \x00\x1b[31m",
+    " " + "x" * 13,
+    "\r",
+    " a\rb\r",
+]
 
 
 @st.composite
@@ -47,12 +80,21 @@ def header_line(draw: st.DrawFn) -> bytes:
     for _ in range(draw(st.integers(0, 2))):  # damage it: a byte changed, the end cut off
         if line:
             at = draw(st.integers(0, len(line) - 1))
-            line = draw(st.sampled_from([line[:at], line[:at] + draw(st.binary(min_size=1, max_size=2)) + line[at + 1 :]]))
+            line = draw(
+                st.sampled_from(
+                    [
+                        line[:at],
+                        line[:at] + draw(st.binary(min_size=1, max_size=2)) + line[at + 1 :],
+                    ]
+                )
+            )
     return line
 
 
 @st.composite
 def hostile_text(draw: st.DrawFn) -> bytes:
     """Lines of all kinds, random bytes among them."""
-    lines = draw(st.lists(st.one_of(header_line(), header_line(), st.binary(max_size=30)), max_size=8))
+    lines = draw(
+        st.lists(st.one_of(header_line(), header_line(), st.binary(max_size=30)), max_size=8)
+    )
     return draw(st.sampled_from([b"\n", b"\r\n"])).join(lines) + draw(st.sampled_from([b"", b"\n"]))

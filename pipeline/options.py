@@ -1,0 +1,122 @@
+"""The options that every job has, in the groups in which ``--help`` shows them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import rich_click as click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+FORMATS = ("table", "csv", "json", "ndjson", "markdown", "values")
+
+_RESULTS = (
+    click.option(
+        "--to",
+        type=click.Choice(FORMATS),
+        default="table",
+        metavar="FORMAT",
+        help=f"What goes to stdout: {', '.join(FORMATS)} [table].",
+    ),
+    click.option(
+        "-o",
+        "outputs",
+        multiple=True,
+        metavar="PATH",
+        help="Also write .csv .json .ndjson .parquet .duckdb .md; {job} in PATH for several jobs.",
+    ),
+    click.option("--by", metavar="COL,…", help="Group by these columns, for jobs that offer it."),
+    click.option(
+        "-p", "parameters", multiple=True, metavar="NAME=VALUE", help="Set a job's parameter."
+    ),
+    click.option("--top", type=click.IntRange(1), metavar="N", help="Rows of each group."),
+    click.option(
+        "--csv-safe", is_flag=True, help="Keep spreadsheets from running cells as formulas."
+    ),
+    click.option("--account", "account_path", metavar="PATH", help="Write the account as JSON."),
+    click.option("-q", "quiet", is_flag=True, help="Only warnings on stderr."),
+    click.option("--no-progress", is_flag=True, help="Don't show how far the run is."),
+)
+
+_LINES = (
+    click.option(
+        "--since", metavar="TIME", help="From: 2007-12-26, '2007-12-26 09:00', yesterday, 2h, 7d."
+    ),
+    click.option("--until", metavar="TIME", help="To; days are inclusive."),
+    click.option("--day", metavar="DAY", help="That day only."),
+    click.option("--host", "hosts", multiple=True, metavar="GLOB", help="Keep these hosts."),
+    click.option(
+        "--process", "processes", multiple=True, metavar="GLOB", help="Keep these processes."
+    ),
+    click.option("--where", metavar="SQL", help="Keep lines for which this is true."),
+    click.option(
+        "--year", type=click.IntRange(1, 9999), metavar="Y", help="Year of the newest line."
+    ),
+    click.option(
+        "--log-tz", multiple=True, metavar="[HOST=]ZONE", help="Zone of stamps without offset."
+    ),
+    click.option(
+        "--report-tz", metavar="ZONE", help="Zone of days and hours [default: as written]."
+    ),
+)
+
+_RUNNING = (
+    click.option("--rotated", is_flag=True, help="Take each SOURCE's rotated siblings, too."),
+    click.option(
+        "--duplicates",
+        type=click.Choice(("once", "all")),
+        default="once",
+        help="Content that stands in two files counts once.",
+    ),
+    click.option(
+        "--on-damage",
+        type=click.Choice(("report", "stop")),
+        default="report",
+        help="stop: exit 1, without a result.",
+    ),
+    click.option(
+        "--workers", type=click.IntRange(1), metavar="N", help="Tasks at a time [all cores]."
+    ),
+    click.option(
+        "--split-size", metavar="SIZE", help="Stored bytes of a split, as 64MiB [by the input]."
+    ),
+    click.option(
+        "--scheduler",
+        default="threads",
+        metavar="inline|threads",
+        help="Where map tasks run [threads].",
+    ),
+    click.option(
+        "--index",
+        type=click.Choice(("auto", "never")),
+        default="auto",
+        help="Seek indexes of big gzip files, kept in the cache directory.",
+    ),
+    click.option(
+        "--storage-option",
+        "storage_options",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Passed to fsspec.",
+    ),
+    click.option(
+        "--nice",
+        type=click.IntRange(0, 19),
+        default=10,
+        metavar="N",
+        help="Lower the own priority by N; 0: don't [10].",
+    ),
+)
+
+_GROUPS = {"Results": _RESULTS, "Which lines, and when": _LINES, "How it runs": _RUNNING}
+
+
+def shared_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that every job has, and its sources, to a command."""
+    for title, options in reversed(_GROUPS.items()):
+        for option in reversed(options):
+            command = option(command)
+        names = [parameter.name for parameter in command.__click_params__[-len(options) :]]  # type: ignore[attr-defined]
+        command = click.option_panel(title, options=names[::-1])(command)
+    return click.argument("sources", nargs=-1, metavar="SOURCE…")(command)
