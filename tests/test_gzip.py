@@ -200,7 +200,8 @@ def test_all_letters_before_the_wrong_bit_are_given(level):
         stored = bytes(stored)
         plain, damage = read(stored)
         assert plain.startswith(good_prefix(stored))
-        assert damage[:3] == ("corrupt", 0, len(plain))
+        assert damage[0] in ("corrupt", "truncated")
+        assert damage[1:3] == (0, len(plain))
         for buffer_bytes, drop_bytes in ((1, 1000), (7, 1), (1000, 1), (64, 13)):
             assert read(Drops(stored, drop_bytes), buffer_bytes) == (plain, damage)
 
@@ -216,12 +217,11 @@ def bits(*items: tuple[int, int]) -> bytes:
 
 def make_open_code_block(n_letters: int) -> list[tuple[int, int]]:
     """A block of the letter NUL whose code of distances leaves bits without a meaning."""
-    lengths = {0: 1, 256: 1}  # NUL and the end of the block: codes 0 and 1
+    # NUL and the end of the block have codes of one bit, 0 and 1.
     order = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15]
     items = [(0, 1), (2, 2), (0, 5), (1, 5), (15, 4)]
     # Code lengths 1, 2 and 18 have the codes 0, 10 and 11; codes are written from their top bit.
     items += [({18: 2, 1: 1, 2: 2}.get(symbol, 0), 3) for symbol in order]
-    assert len(lengths) == 2
     items += [(0, 1), (0b11, 2), (138 - 11, 7), (0b11, 2), (117 - 11, 7), (0, 1)]
     items += [(0b01, 2), (0b01, 2)]  # two distances of two bits: half of the codes
     return items + [(0, 1)] * n_letters + [(1, 1)]
@@ -229,17 +229,20 @@ def make_open_code_block(n_letters: int) -> list[tuple[int, int]]:
 
 def test_codes_that_only_igzip_takes_change_with_no_buffer():
     """zlib refuses a code that leaves bits without a meaning; igzip may have gone on with it."""
-    good = make_member(bits(*make_open_code_block(3000), (1, 1), (0, 2), (0, 5)), bytes(3000))
-    deflated = bits(*make_open_code_block(3000), *[(0, 1)] * 0, (3, 3), (3, 3), (7, 3))
+    deflated = bits(*make_open_code_block(3000), (7, 3))  # and a block of no known type
     with pytest.raises(zlib.error, match="distances"):
         zlib.decompressobj(-15).decompress(deflated)
-    expected = (bytes(3000), "corrupt")
 
-    for buffer_bytes in (1, 100, 5000):
-        for drop_bytes in (1, 100, 5000):
-            plain, damage = read(Drops(make_member(deflated, b""), drop_bytes), buffer_bytes)
-            assert (plain, damage[0]) == expected
-    assert good
+    outcomes = {
+        read(Drops(make_member(deflated, b""), drop_bytes), buffer_bytes)
+        for buffer_bytes in (1, 100, 5000)
+        for drop_bytes in (1, 100, 5000)
+    }
+
+    # The letters in the byte that is refused can't be had from igzip: eight at most.
+    ((plain, damage),) = outcomes
+    assert damage[:3] == ("corrupt", 0, len(plain))
+    assert bytes(2992) <= plain <= bytes(3000)
 
 
 # --- BGZF -----------------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ from pipeline.errors import DamageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from zlib import _Decompress
 
     from pipeline.compression.salvage import Tape
     from pipeline.compression.seek_index import SeekPoint
@@ -153,7 +154,7 @@ class GzipSalvage:
             fed = take_first_bits(self._source, self._point.bit_offset)
         strict = zlib.decompressobj(-15, window)
         lenient: Inflater | None = igzip_lib.IgzipDecompressor(igzip_lib.DECOMP_DEFLATE, 15, window)
-        checkpoint = _first_checkpoint(window)
+        checkpoint: _Checkpoint | _BeginCheckpoint = _BeginCheckpoint(window)
         while not strict.eof:
             before = strict.copy()
             try:
@@ -205,10 +206,10 @@ def _accepts(decoder: Inflater, fed: bytes) -> bool:
 class _Checkpoint:
     """A decoder that gave ``n_plain`` bytes when it was fed the begin of ``fed``."""
 
-    def __init__(self, decoder: zlib._Decompress, fed: bytes, n_plain: int) -> None:
+    def __init__(self, decoder: _Decompress, fed: bytes, n_plain: int) -> None:
         self._decoder = decoder
-        self.fed = fed
         self._n_plain = n_plain
+        self.fed = fed
 
     def finish(self, more: bytes) -> bytes:
         """Return the plain bytes that ``more``, which the decoder refuses, holds before that."""
@@ -219,7 +220,33 @@ class _Checkpoint:
         return (plain + self._decoder.flush())[self._n_plain :]
 
 
-def _first_checkpoint(window: bytes) -> _Checkpoint:
-    """Return the checkpoint at the begin: a stored block of one byte, the last of the window."""
-    decoder = zlib.decompressobj(-15, window[:-1])
-    return _Checkpoint(decoder, _STORED_BLOCK + (window[-1:] or b"\n"), 1)
+class _BeginCheckpoint:
+    """The checkpoint before all plain bytes: a stored block of one byte is decoded first.
+
+    It is the last byte of the window. Where there is none, a match may refer to that byte, and
+    must not: two decoders with different bytes agree up to there.
+    """
+
+    def __init__(self, window: bytes) -> None:
+        self.fed = b""
+        self._twins = [
+            _Checkpoint(zlib.decompressobj(-15, window[:-1]), _STORED_BLOCK + byte, 1)
+            for byte in ((window[-1:],) if window else (b"\n", b" "))
+        ]
+
+    def finish(self, more: bytes) -> bytes:
+        """See `_Checkpoint.finish`."""
+        plain, *others = [twin.finish(self.fed + more) for twin in self._twins]
+        return plain[: _count_same(plain, others[0])] if others else plain
+
+
+def _count_same(one: bytes, other: bytes) -> int:
+    """Return how long the common begin is."""
+    same, differs = 0, min(len(one), len(other)) + 1
+    while differs - same > 1:
+        middle = (same + differs) // 2
+        if one[same:middle] == other[same:middle]:
+            same = middle
+        else:
+            differs = middle
+    return same

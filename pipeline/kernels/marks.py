@@ -19,7 +19,9 @@ FACILITIES = (
     *("local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7"),
 )
 _WIDTH = cython.declare(cython.int, 13)
-_HELD = b"".join(name.encode().ljust(13) for name in (*SEVERITIES, *FACILITIES))
+_HELD = cython.declare(
+    bytes, b"".join([name.encode().ljust(13) for name in (*SEVERITIES, *FACILITIES)])
+)
 _names = cython.declare(cython.p_uchar)
 if cython.compiled:
     _names = cython.cast(cython.p_uchar, cython.cast(cython.p_char, _HELD))

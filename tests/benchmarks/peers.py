@@ -1,0 +1,165 @@
+"""The command lines that are measured: sawlog's, and those of the tools beside it."""
+
+from __future__ import annotations
+
+import importlib.util
+import shlex
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tests.benchmarks.corpus import Corpus, Counts, read_counts
+from tests.benchmarks.measure import BenchmarkError, Command
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+#: Workers of sawlog, and files that a peer decodes at a time: the goals are for two cores.
+N_WORKERS = 2
+
+_CHILDREN = str(Path(__file__).with_name("children.py"))
+
+# As one writes it: the fields, the tag without its end, counts by both.
+MAWK = r"""
+{ p = "(no tag)"; if ($5 ~ /[:[]/) { p = $5; sub(/[:[].*/, "", p) }
+  k = $1 " " $2 "," p; lines[k]++; bytes[k] += length($0) + 1 }
+END { for (k in lines) print k "," lines[k] "," bytes[k] }
+"""
+
+# The fastest we found: no field is split, nothing is changed before the end. Twice as fast.
+MAWK_TUNED = r"""
+{ k = substr($0, 1, 6) substr($0, 17, 80)
+  if (match(k, /[:[]/)) k = substr(k, 1, RSTART - 1); else k = k " "
+  lines[k]++; bytes[k] += length($0) + 1 }
+END { for (k in lines) {
+        n = split(substr(k, 7), word, " ")
+        p = n == 2 && k !~ / $/ ? word[2] : "(no tag)"
+        print substr(k, 1, 6) "," p "," lines[k] "," bytes[k] } }
+"""
+
+_MONTHS = {name: n + 1 for n, name in enumerate(
+    ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+)}  # fmt: skip
+
+
+def sawlog(
+    name: str, paths: Sequence[str], truth: Counts | None = None, *options: str, **flags: Any
+) -> Command:
+    """Return ``sawlog volume``: started as its console script is, at the priority of its peers."""
+    argv = [sys.executable, "-m", "pipeline", "volume", *paths, "--to", "csv", "-q"]
+    argv += ["--workers", str(N_WORKERS), "--nice", "0", *options]
+    check = None if truth is None else _check_equal(truth)
+    return Command(name, tuple(argv), check=check, **flags)
+
+
+def mawk(name: str, corpus: Corpus, paths: Sequence[str], program: str, cat: str = "") -> Command:
+    """Return mawk's volume table, behind a decompressor where ``cat`` names one."""
+    files = shlex.join(paths)
+    line = f"{cat} {files} | mawk {shlex.quote(program)}" if cat else ""
+    line = line or f"exec mawk {shlex.quote(program)} {files}"
+    check = _check_like(corpus)
+    return _shell(name, line, ["mawk", *cat.split()[:1]], check)
+
+
+def duckdb(corpus: Corpus, paths: Sequence[str]) -> Command:
+    """Return DuckDB's own volume table, from Python."""
+    return _child("duckdb", "duckdb", paths, _check_like(corpus))
+
+
+def dask_bag(corpus: Corpus, paths: Sequence[str]) -> Command:
+    """Return the volume table of dask.bag."""
+    return _child("dask.bag", "dask.bag", paths, _check_like(corpus))
+
+
+def igzip(name: str, paths: Sequence[str], plain_bytes: int | None = None) -> Command:
+    """Return igzip alone: decoded text is dropped. As fast as the library is, called in steps."""
+    return _child(name, "igzip", paths, _check_number(plain_bytes))
+
+
+def decompress(tool: str, path: str) -> Command:
+    """Return a decompressor alone."""
+    return _shell(f"{tool} -dc", f"exec {tool} -dc {shlex.quote(path)} > /dev/null", [tool])
+
+
+def two_zstd(halves: Sequence[str]) -> Command:
+    """Return two zstd at a time, a file each."""
+    first, second = map(shlex.quote, halves)
+    line = f"zstd -dc {first} > /dev/null & zstd -dc {second} > /dev/null && wait $!"
+    return _shell("2 x zstd -dc", line, ["zstd"])
+
+
+def wc(path: str, n_lines: int) -> Command:
+    """Return ``wc -l``."""
+    return _shell("wc -l", f"exec wc -l < {shlex.quote(path)}", ["wc"], _check_number(n_lines))
+
+
+def python(name: str, *arguments: str) -> Command:
+    """Return a run of this interpreter."""
+    return Command(name, (sys.executable, *arguments))
+
+
+def _shell(
+    name: str, line: str, tools: Sequence[str], check: Callable[[bytes], None] | None = None
+) -> Command:
+    missing = next((tool for tool in tools if shutil.which(tool) is None), "")
+    return Command(name, ("/bin/sh", "-c", line), {"LC_ALL": "C"}, check, missing=missing)
+
+
+def _child(
+    name: str, peer: str, paths: Sequence[str], check: Callable[[bytes], None]
+) -> Command:  # fmt: skip
+    module = {"igzip": "isal", "dask.bag": "dask"}.get(peer, peer)
+    missing = "" if importlib.util.find_spec(module) else module
+    return Command(name, (sys.executable, _CHILDREN, peer, *paths), check=check, missing=missing)
+
+
+def _check_equal(truth: Counts) -> Callable[[bytes], None]:
+    def check(out: bytes) -> None:
+        _compare(read_counts(out), truth)
+
+    return check
+
+
+def _check_like(corpus: Corpus) -> Callable[[bytes], None]:
+    """Check a peer's table: days have no year, and whatever has no tag is one process."""
+
+    def check(out: bytes) -> None:
+        _compare(_fold(read_counts(out)), _fold(corpus.read_truth()))
+
+    return check
+
+
+def _fold(counts: Counts) -> Counts:
+    """Bring days to ``MM-DD`` and tags that are none to ``(no tag)``; add up what is then equal."""
+    folded: Counts = {}
+    for (day, process), (n_lines, n_bytes) in counts.items():
+        words = day.split()
+        if len(words) == 2 and words[0] in _MONTHS:
+            key = f"{_MONTHS[words[0]]:02}-{int(words[1]):02}", process
+        elif len(day) == len("2007-12-09") and day[4] == "-":
+            key = day[5:], process
+        else:
+            key = "", "(no tag)"
+        if key[1].startswith("("):
+            key = key[0], "(no tag)"
+        before = folded.get(key, (0, 0))
+        folded[key] = before[0] + n_lines, before[1] + n_bytes
+    return folded
+
+
+def _compare(counts: Counts, truth: Counts) -> None:
+    wrong = [key for key in {**truth, **counts} if counts.get(key) != truth.get(key)]
+    if wrong:
+        key = min(wrong)
+        raise BenchmarkError(
+            f"{len(wrong)} rows are wrong, as {key}: {counts.get(key)}, not {truth.get(key)}"
+        )
+
+
+def _check_number(number: int | None) -> Callable[[bytes], None]:
+    def check(out: bytes) -> None:
+        if number is not None and int(out) != number:
+            raise BenchmarkError(f"{int(out):,}, not {number:,}")
+
+    return check
