@@ -147,7 +147,7 @@ def test_ties_come_out_the_same_for_any_cut(sql, pieces, data):
         '$x ? \\ " \n é',
         "",
         dt.date(2020, 1, 2),
-        dt.datetime(2020, 1, 2, 3, 4, 5, 6),  # noqa: DTZ001
+        dt.datetime(2020, 1, 2, 3, 4, 5, 6),
         dt.timedelta(days=1, seconds=2),
         [1, 2, 3],
         ["a", "b'c"],

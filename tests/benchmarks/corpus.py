@@ -60,6 +60,11 @@ class Corpus:
         """The text cut in four, each a gzip file."""
         return tuple(self.path(f"part-{n + 1}.log.gz") for n in range(N_PARTS))
 
+    @property
+    def has_other_compressions(self) -> bool:
+        """Whether it comes as .bz2, .xz and .lz4, too."""
+        return self.size_gb <= SMALL_GB
+
     def read_truth(self) -> Counts:
         """Return the true table, as counted while the text was made."""
         return read_counts((self.folder / "truth.csv").read_bytes())

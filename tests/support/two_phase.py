@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import io
 import math
 from functools import cache
@@ -60,7 +61,9 @@ def lines(rows: Sequence[tuple[Any, ...]]) -> pa.Table:
 
 @cache
 def _connection() -> duckdb.DuckDBPyConnection:
-    return duckdb.connect(config={"threads": 1})
+    connection = duckdb.connect(config={"threads": 1})
+    atexit.register(connection.close)  # DuckDB complains at exit about what was left open
+    return connection
 
 
 def ask(sql: str, **tables: pa.Table) -> pa.Table:

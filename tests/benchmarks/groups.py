@@ -1,0 +1,348 @@
+"""What runs beside what, and the goals.
+
+The engine is the whole process less the same command on a one-line log, run in the same round. A
+ratio is taken in each round; the median of the rounds counts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from statistics import median
+from typing import TYPE_CHECKING
+
+from tests.benchmarks import peers
+from tests.benchmarks.peers import sawlog
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tests.benchmarks.corpus import Corpus
+    from tests.benchmarks.measure import Command, Sample
+
+Round = dict[str, "Sample"]
+
+MAX_PEAK_BYTES = 400_000_000
+MAX_DEVIATION = 0.15
+
+
+@dataclass(frozen=True)
+class Time:
+    """Seconds added up from commands of one round, less those of others."""
+
+    text: str
+    plus: tuple[str, ...]
+    minus: tuple[str, ...] = ()
+
+    def seconds(self, samples: Round) -> float:
+        """Return the sum for one round; KeyError where a command did not run."""
+        plus = sum(samples[name].seconds for name in self.plus)
+        return plus - sum(samples[name].seconds for name in self.minus)
+
+
+@dataclass(frozen=True)
+class Goal:
+    """``time`` is at most ``limit`` times ``beside``; at most ``limit`` seconds without one.
+
+    Without a limit there is no goal, and the ratio is told for information.
+    """
+
+    time: Time
+    limit: float | None
+    beside: Time | None = None
+
+    def measure(self, rounds: Sequence[Round]) -> Verdict:
+        """Return the median of the rounds and what it means."""
+        missing = self._find_missing(rounds)
+        if missing:
+            return Verdict(self, None, missing=missing)
+        time = median(self.time.seconds(samples) for samples in rounds)
+        if self.beside is None:
+            return Verdict(self, time, time)
+        beside = [self.beside.seconds(samples) for samples in rounds]
+        if min(beside) <= 0:  # tiny logs: less than the noise of two starts
+            return Verdict(self, None, missing="nothing but noise")
+        ratios = [self.time.seconds(samples) / b for samples, b in zip(rounds, beside, strict=True)]
+        return Verdict(self, median(ratios), time, median(beside))
+
+    def _find_missing(self, rounds: Sequence[Round]) -> str:
+        names = [*self.time.plus, *self.time.minus]
+        names += [*self.beside.plus, *self.beside.minus] if self.beside else []
+        return ", ".join(name for name in names if name not in rounds[0])
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a goal came to; ``value`` is a ratio, or seconds; None where it can't be told."""
+
+    goal: Goal
+    value: float | None
+    seconds: float | None = None
+    beside_seconds: float | None = None
+    missing: str = ""
+
+    @property
+    def is_met(self) -> bool | None:
+        """None: no goal, or not measured."""
+        if self.value is None or self.goal.limit is None:
+            return None
+        return self.value <= self.goal.limit
+
+
+@dataclass(frozen=True)
+class Group:
+    """Commands that run in turn.
+
+    Attributes
+    ----------
+    plain_bytes : int
+        Of the text that each command reads; 0 where speeds would mean nothing.
+    weight : int
+        Rounds are as many times those of other groups: short runs need more.
+    """
+
+    name: str
+    commands: tuple[Command, ...]
+    goals: tuple[Goal, ...]
+    plain_bytes: int = 0
+    weight: int = 1
+    sizes: dict[str, float] = field(default_factory=dict)
+
+
+def _whole(name: str) -> Time:
+    return Time(name, (name,))
+
+
+def _engine(name: str, one_line: str = "sawlog, one line") -> Time:
+    return Time(f"engine of {name}", (name,), (one_line,))
+
+
+def plain_group(corpus: Corpus) -> Group:
+    """Plain text: against mawk, DuckDB and wc."""
+    text = [corpus.path("plain.log")]
+    return Group(
+        f"plain {corpus.size_gb:g} GB",
+        (
+            sawlog("sawlog, one line", [corpus.path("one.log")]),
+            sawlog("sawlog", text, corpus.read_truth()),
+            peers.mawk("mawk", corpus, text, peers.MAWK),
+            peers.mawk("mawk, tuned", corpus, text, peers.MAWK_TUNED),
+            peers.duckdb(corpus, text),
+            peers.wc(text[0], corpus.n_lines),
+        ),
+        (
+            Goal(_whole("sawlog"), 0.5, _whole("mawk")),
+            Goal(_whole("sawlog"), None, _whole("mawk, tuned")),
+            Goal(_whole("sawlog"), 1.0, _whole("duckdb")),
+            Goal(_engine("sawlog"), 3.0, _whole("wc -l")),
+        ),
+        corpus.plain_bytes,
+    )
+
+
+def gzip_group(corpus: Corpus) -> Group:
+    """One gzip file; a first run makes the seek index, a second one uses it."""
+    truth = corpus.read_truth()
+    stored, one = [corpus.path("gzip.log.gz")], [corpus.path("one.log.gz")]
+    first, second, never = "sawlog", "sawlog, second run", "sawlog --index never"
+    igzip = Time("igzip alone", ("igzip",), ("igzip, one line",))
+    zcat = "zcat | mawk"
+    return Group(
+        f"gzip, one file, {corpus.size_gb:g} GB",
+        (
+            sawlog("sawlog, one line", one),
+            sawlog(first, stored, truth, keeps_cache=True),
+            sawlog(second, stored, truth, keeps_cache=True),
+            sawlog(never, stored, truth, "--index", "never"),
+            peers.mawk(zcat, corpus, stored, peers.MAWK, "zcat"),
+            peers.duckdb(corpus, stored),
+            peers.igzip("igzip, one line", one),
+            peers.igzip("igzip", stored, corpus.plain_bytes),
+        ),
+        (
+            Goal(_whole(first), 1 / 3, _whole(zcat)),
+            Goal(_whole(first), 0.5, _whole("duckdb")),
+            Goal(_engine(first), 1.4, igzip),
+            Goal(_whole(never), None, _whole(zcat)),
+            Goal(_whole(never), None, _whole("duckdb")),
+            Goal(_engine(never), None, igzip),
+            Goal(_whole(second), None, _whole(first)),
+            Goal(_engine(second), None, igzip),
+        ),
+        corpus.plain_bytes,
+    )
+
+
+def gzip_files_group(corpus: Corpus) -> Group:
+    """The same text as four gzip files, two at a time."""
+    truth = corpus.read_truth()
+    one = [corpus.path("one.log.gz")]
+    zcat = "zcat | mawk"
+    return Group(
+        f"gzip, four files, {corpus.size_gb:g} GB",
+        (
+            sawlog("sawlog, one line", one),
+            sawlog("sawlog", corpus.parts, truth),
+            sawlog("sawlog, one plain line", [corpus.path("one.log")]),
+            sawlog("sawlog, plain", [corpus.path("plain.log")], truth),
+            peers.mawk(zcat, corpus, corpus.parts, peers.MAWK, "zcat"),
+            peers.duckdb(corpus, corpus.parts),
+            peers.igzip("2 x igzip, one line", one * 2),
+            peers.igzip("2 x igzip", corpus.parts, corpus.plain_bytes),
+        ),
+        (
+            Goal(_whole("sawlog"), 1 / 3, _whole(zcat)),
+            Goal(_whole("sawlog"), 0.5, _whole("duckdb")),
+            Goal(
+                _engine("sawlog"),
+                1.15,
+                Time(
+                    "(2 x igzip alone + engine on plain)",
+                    ("2 x igzip", "sawlog, plain"),
+                    ("2 x igzip, one line", "sawlog, one plain line"),
+                ),
+            ),
+        ),
+        corpus.plain_bytes,
+    )
+
+
+def zstd_group(corpus: Corpus) -> Group:
+    """One zstd file of one frame."""
+    stored = [corpus.path("zstd.log.zst")]
+    zstd = "zstd -dc | mawk"
+    return Group(
+        f"zstd, one frame, {corpus.size_gb:g} GB",
+        (
+            sawlog("sawlog, one line", [corpus.path("one.log.zst")]),
+            sawlog("sawlog", stored, corpus.read_truth()),
+            peers.mawk(zstd, corpus, stored, peers.MAWK, "zstd -dc"),
+            peers.duckdb(corpus, stored),
+            peers.decompress("zstd", stored[0]),
+        ),
+        (
+            Goal(_whole("sawlog"), 1 / 3, _whole(zstd)),
+            Goal(_whole("sawlog"), 0.5, _whole("duckdb")),
+            Goal(_engine("sawlog"), 1.4, _whole("zstd -dc")),
+        ),
+        corpus.plain_bytes,
+    )
+
+
+def zstd_frames_group(corpus: Corpus) -> Group:
+    """One zstd file of many frames, two at a time."""
+    truth = corpus.read_truth()
+    stored = [corpus.path("frames.log.zst")]
+    halves = [corpus.path(f"half-{n}.log.zst") for n in (1, 2)]
+    zstd = "zstd -dc | mawk"
+    both = Time(
+        "(2 x zstd -dc + engine on plain)",
+        ("2 x zstd -dc", "sawlog, plain"),
+        ("sawlog, one plain line",),
+    )
+    return Group(
+        f"zstd, many frames, {corpus.size_gb:g} GB",
+        (
+            sawlog("sawlog, one line", [corpus.path("one.log.zst")]),
+            sawlog("sawlog", stored, truth),
+            sawlog("sawlog, one plain line", [corpus.path("one.log")]),
+            sawlog("sawlog, plain", [corpus.path("plain.log")], truth),
+            peers.mawk(zstd, corpus, stored, peers.MAWK, "zstd -dc"),
+            peers.duckdb(corpus, stored),
+            peers.two_zstd(halves),
+        ),
+        (
+            Goal(_whole("sawlog"), 1 / 3, _whole(zstd)),
+            Goal(_whole("sawlog"), 0.5, _whole("duckdb")),
+            Goal(_engine("sawlog"), 1.15, both),
+        ),
+        corpus.plain_bytes,
+    )
+
+
+def sizes_group(corpora: Sequence[Corpus], form: str, name: str, one_line: str) -> Group:
+    """The same form in all sizes, for time per GB."""
+    one = sawlog("sawlog, one line", [corpora[0].path(one_line)])
+    runs = [sawlog(f"{c.size_gb:g} GB", [c.path(name)], c.read_truth()) for c in corpora]
+    sizes = {run.name: corpus.plain_bytes / 1e9 for run, corpus in zip(runs, corpora, strict=True)}
+    return Group(f"sizes, {form}", (one, *runs), (), weight=2, sizes=sizes)
+
+
+def start_group(corpus: Corpus) -> Group:
+    """What a user waits for before anything is read."""
+    return Group(
+        "start-up",
+        (
+            peers.python("sawlog --help", "-m", "pipeline", "--help"),
+            sawlog("sawlog, 1 MB", [corpus.path("mb.log")]),
+            sawlog("sawlog, one line", [corpus.path("one.log")]),
+            peers.python("import duckdb, pyarrow", "-c", "import duckdb, pyarrow"),
+        ),
+        (
+            Goal(_whole("sawlog --help"), 0.25),
+            Goal(_whole("sawlog, 1 MB"), 1.6, _whole("import duckdb, pyarrow")),
+        ),
+        weight=2,
+    )
+
+
+def dask_group(corpus: Corpus) -> Group:
+    """dask.bag, which is too slow for the larger sizes."""
+    text = [corpus.path("plain.log")]
+    return Group(
+        f"dask.bag, plain {corpus.size_gb:g} GB",
+        (sawlog("sawlog", text, corpus.read_truth()), peers.dask_bag(corpus, text)),
+        (Goal(_whole("sawlog"), None, _whole("dask.bag")),),
+        corpus.plain_bytes,
+    )
+
+
+def others_group(corpus: Corpus) -> Group:
+    """bzip2, xz and lz4 beside their tools."""
+    truth = corpus.read_truth()
+    commands: list[Command] = []
+    goals = []
+    for tool, suffix in (("bzip2", "bz2"), ("xz", "xz"), ("lz4", "lz4")):
+        stored = corpus.path(f"{tool}.log.{suffix}")
+        commands += [sawlog(f"sawlog, {tool}", [stored], truth), peers.decompress(tool, stored)]
+        goals.append(Goal(_whole(f"sawlog, {tool}"), None, _whole(f"{tool} -dc")))
+    name = f"other compressions, {corpus.size_gb:g} GB"
+    return Group(name, tuple(commands), tuple(goals), corpus.plain_bytes)
+
+
+def plan_groups(corpora: Sequence[Corpus]) -> list[Group]:
+    """Return all groups for corpora in order of size.
+
+    The goals are for 0.4 and 1 GB: smaller corpora stand in for them where there are no others, and
+    the larger ones are for time per GB and memory only.
+    """
+    small = corpora[0]
+    groups = [start_group(small)]
+    for corpus in [c for c in corpora if 0.4 <= c.size_gb <= 1] or corpora[-1:]:
+        groups += [
+            plain_group(corpus), gzip_group(corpus), gzip_files_group(corpus), zstd_group(corpus),
+            zstd_frames_group(corpus),
+        ]  # fmt: skip
+    if len(corpora) > 1:
+        for form, name, one_line in (
+            ("plain", "plain.log", "one.log"),
+            ("gzip", "gzip.log.gz", "one.log.gz"),
+            ("zstd", "zstd.log.zst", "one.log.zst"),
+        ):
+            groups.append(sizes_group(corpora, form, name, one_line))
+    groups.append(dask_group(small))
+    if small.has_other_compressions:
+        groups.append(others_group(small))
+    return groups
+
+
+def per_gb(group: Group, rounds: Sequence[Round]) -> dict[str, float]:
+    """Return the engine's seconds per GB for each size of a group of sizes."""
+    engine = {
+        name: median(_engine(name).seconds(samples) for samples in rounds) for name in group.sizes
+    }
+    return {name: engine[name] / gb for name, gb in group.sizes.items()}
+
+
+def deviation(values: Sequence[float]) -> float:
+    """Return how far the extremes are from their middle, as a share of it."""
+    return (max(values) - min(values)) / (max(values) + min(values))
