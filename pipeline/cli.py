@@ -9,9 +9,10 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
-import rich_click as click
+import click
 from click.exceptions import Exit
 
+from pipeline import clicks
 from pipeline.errors import SawlogError, UsageError
 from pipeline.options import FORMATS, shared_options
 
@@ -85,7 +86,7 @@ def _say(text: str) -> None:
         print(text, file=sys.stderr)
 
 
-class _Commands(click.RichGroup):
+class _Commands(clicks.group_class):  # type: ignore[name-defined,misc]
     """The commands; any other first word is a job, or several of them."""
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
@@ -93,7 +94,7 @@ class _Commands(click.RichGroup):
         return known if known is not None else _job_command(name)
 
 
-@click.group(
+@clicks.group(
     cls=_Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     subcommand_metavar="JOB[,JOB…] [OPTIONS] SOURCE…",
@@ -117,7 +118,7 @@ def _job_command(names: str) -> click.Command:
     if len({job.name for job in jobs}) != len(jobs):
         raise UsageError(f"a job is named twice, or two job files have the same name: {names}")
 
-    @click.command(names, help="\n\n".join(map(_describe, jobs)))
+    @clicks.command(names, help="\n\n".join(map(_describe, jobs)))
     @shared_options
     def run(**options: Any) -> int:
         from pipeline.commands import run_jobs_command

@@ -23,6 +23,9 @@ _DAMAGED = 3
 
 def run_jobs_command(jobs: Sequence[Job], sources: Sequence[str], **options: Any) -> int:
     """Run jobs over sources; return the exit code."""
+    from pipeline import duck
+
+    duck.start()
     from pipeline.render import check_format, check_outputs
     from pipeline.run import run_jobs
 

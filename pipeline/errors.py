@@ -13,7 +13,6 @@ A user's mistake never shows a traceback: ``pipeline.cli`` prints these, anythin
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -127,6 +126,8 @@ class OutputError(SawlogError):
 
 def unknown_name(what: str, name: str, known: Iterable[str]) -> UsageError:
     """Return the error for an unknown name: it lists the known ones and the nearest."""
+    from difflib import get_close_matches
+
     names = sorted(known)
     near = get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f" Did you mean {near[0]!r}?" if near else ""

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mmap import mmap
 
 #: A line longer than this many plain bytes is counted whole and its text cut here.
 MAX_LINE_BYTES = 1 << 20
@@ -100,7 +104,7 @@ class Block:
         ``MAX_LINE_BYTES``.
     """
 
-    buffer: bytearray
+    buffer: mmap | bytearray
     stop: int
     offset: int
     extra_bytes: int = 0

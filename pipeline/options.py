@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import rich_click as click
+import click
+
+from pipeline import clicks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -118,5 +120,5 @@ def shared_options(command: Callable[..., Any]) -> Callable[..., Any]:
         for option in reversed(options):
             command = option(command)
         names = [parameter.name for parameter in command.__click_params__[-len(options) :]]  # type: ignore[attr-defined]
-        command = click.option_panel(title, options=names[::-1])(command)
+        command = clicks.panel(title, names[::-1])(command)
     return click.argument("sources", nargs=-1, metavar="SOURCE…")(command)

@@ -55,6 +55,12 @@ class JobPlan:
     first: int
     plan: Plan
 
+    @property
+    def is_plain(self) -> bool:
+        """The result is that of the job's one query; nothing is asked of it any more."""
+        names = [query.name for query in self.plan.queries]
+        return len(names) == 1 and self.plan.final_sql == f"SELECT * FROM {names[0]}"
+
 
 def plan_jobs(
     jobs: Sequence[Job],

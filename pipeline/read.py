@@ -11,6 +11,7 @@ from __future__ import annotations
 import queue
 import threading
 from dataclasses import dataclass, field
+from mmap import mmap
 from typing import TYPE_CHECKING
 
 from pipeline.errors import DamageError
@@ -36,18 +37,19 @@ class Buffers:
     def __init__(self, count: int, size: int) -> None:
         self.count = count
         self.size = max(size, 2 * MAX_LINE_BYTES)
-        self._free: queue.SimpleQueue[bytearray | None] = queue.SimpleQueue()
+        self._free: queue.SimpleQueue[mmap | None] = queue.SimpleQueue()
         for _ in range(count):
-            self._free.put(bytearray(self.size))
+            # Anonymous memory: only pages that are written cost anything.
+            self._free.put(mmap(-1, self.size))
 
-    def take(self) -> bytearray:
+    def take(self) -> mmap:
         """Return a free buffer; waits until there is one."""
         buffer = self._free.get()
         if buffer is None:
             raise _ClosedError
         return buffer
 
-    def give_back(self, buffer: bytearray) -> None:
+    def give_back(self, buffer: mmap) -> None:
         """Make a buffer free again."""
         self._free.put(buffer)
 
@@ -64,7 +66,7 @@ class _ClosedError(Exception):
 class _Fill:
     """The buffer being filled, and what is known about it."""
 
-    buffer: bytearray
+    buffer: mmap
     view: memoryview = field(init=False)
     length: int = 0
     offset: int = 0
@@ -75,7 +77,7 @@ class _Fill:
 
     def drop_front(self, n: int) -> None:
         """Discard the first n bytes."""
-        self.buffer[: self.length - n] = self.buffer[n : self.length]
+        self.buffer.move(0, n, self.length - n)
         self.length -= n
         self.offset += n
 
@@ -175,7 +177,7 @@ def read_blocks(
 def _emit(fill: _Fill, stop: int, buffers: Buffers) -> Generator[Block, None, _Fill]:
     """Yield the block before ``stop``; return a fresh buffer that holds the rest."""
     rest = _Fill(buffers.take(), offset=fill.offset + stop, length=fill.length - stop)
-    rest.buffer[: rest.length] = fill.buffer[stop : fill.length]
+    rest.view[: rest.length] = fill.view[stop : fill.length]
     yield Block(fill.buffer, stop, fill.offset)
     return rest
 
@@ -192,7 +194,7 @@ def _emit_overlong(fill: _Fill, end: int, buffers: Buffers) -> Generator[Block, 
     rest = _Fill(
         buffers.take(), offset=fill.offset + MAX_LINE_BYTES + extra, length=fill.length - end
     )
-    rest.buffer[: rest.length] = fill.buffer[end : fill.length]
+    rest.view[: rest.length] = fill.view[end : fill.length]
     yield Block(fill.buffer, MAX_LINE_BYTES, fill.offset, extra)
     return rest
 

@@ -43,7 +43,11 @@ def reduce_partials(
     for job in jobs:
         own = range(job.first, job.first + len(job.plan.queries))
         finished = {plan.queries[k].name: _finish_query(plan.queries[k], partials[k]) for k in own}
-        result = _run(job.plan.final_sql, finished)
+        result = (
+            finished[plan.queries[job.first].name]
+            if job.is_plain
+            else _run(job.plan.final_sql, finished)
+        )
         # Two columns of a result may have one name; DuckDB's own tables give them two.
         results[job.job.name] = (
             result.rename_columns(job.plan.columns) if job.plan.columns else result
@@ -56,7 +60,7 @@ def _finish_query(query: Query | PythonQuery, branches: list[list[pa.Table]]) ->
         return query.module.finish(combine_tables(branches[0], query, query.branches[0]))
     merged = {
         f"partials{k}": pa.concat_tables(tables)
-        if query.map_only
+        if query.map_only or len(tables) == 1  # combining one partial gives itself
         else combine_tables(tables, query, query.branches[k])
         for k, tables in enumerate(branches)
     }

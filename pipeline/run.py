@@ -172,7 +172,6 @@ def find_inputs(arguments: Sequence[str], settings: Settings) -> Inputs:
     SourceError
         Not one argument could be read.
     """
-    from pipeline.duplicates import find_duplicates
     from pipeline.head import read_head, read_tail, stdin_head, stdin_stream
     from pipeline.source import find_sources
     from pipeline.years import last_stamp, resolve_years
@@ -201,7 +200,9 @@ def find_inputs(arguments: Sequence[str], settings: Settings) -> Inputs:
     if not files and account.damaged:
         first = account.damaged[0]
         raise SourceError(first.file, first.kind, first.detail)
-    if not settings.count_duplicates:
+    if not settings.count_duplicates and len(files) > 1:
+        from pipeline.duplicates import find_duplicates
+
         found = {one.file: one for one in find_duplicates(files)}
         for one in sorted(found.values(), key=lambda one: one.file):
             account.duplicates.append({"file": one.file, "same_as": one.same_as, "kind": one.kind})
@@ -334,7 +335,7 @@ def _is_streaming(plan: MapPlan, job: JobPlan) -> bool:
     return (
         len(plan.queries) == 1
         and plan.queries[0].map_only
-        and job.plan.final_sql == f"SELECT * FROM {plan.queries[0].name}"
+        and job.is_plain
     )
 
 

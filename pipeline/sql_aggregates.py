@@ -72,6 +72,12 @@ FIRST_IN_ORDER = {
     "first": "arg_min_null",
     "last": "arg_max_null",
 }
+#: By DuckDB's own definition the row with the least or greatest sort key. ``arg_min_nulls_last``
+#: merges wrongly as a state where a measure is NULL (2.0.0).
+NULLS_LAST = {
+    "arg_max_nulls_last": ("arg_max_null", "ASC NULLS FIRST"),
+    "arg_min_nulls_last": ("arg_min_null", "ASC NULLS LAST"),
+}
 #: With two arguments these name the n best, which has no state.
 _BEST = frozenset({"max", "min"})
 _BEST_BY = frozenset(name for name in ORDERED if name.startswith("arg") or name.endswith("_by"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipeline.sql_aggregates import FIRST_IN_ORDER, ORDERED, QUANTILES
+from pipeline.sql_aggregates import FIRST_IN_ORDER, NULLS_LAST, ORDERED, QUANTILES
 from pipeline.sql_tree import Node, Parser, is_expression, literal
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ def normal_call(parser: Parser, call: Node) -> Node:
     call = {**call, "alias": ""}
     name = call["function_name"].lower()
     orders = call["order_bys"]["orders"]
+    if name in NULLS_LAST and len(call["arguments"]) == 2 and not orders and not call["distinct"]:
+        return _by_sort_key(parser, call, name)
     if not orders or call["distinct"]:
         return call
     if name in QUANTILES and len(call["arguments"]) == 1 and len(orders) == 1:
@@ -45,6 +47,17 @@ def _with(call: Node, arguments: Sequence[Node]) -> Node:
         "arguments": [{"name": "", "expression": value} for value in arguments],
         "order_bys": {**call["order_bys"], "orders": []},
     }
+
+
+def _by_sort_key(parser: Parser, call: Node, name: str) -> Node:
+    """Return ``arg_min_nulls_last(x, y)`` as an ``arg_min_null`` by a sort key."""
+    function, order = NULLS_LAST[name]
+    value, measure = (argument["expression"] for argument in call["arguments"])
+    key = _with(
+        parser.expression("create_sort_key(1, '')"), [measure, parser.expression(literal(order))]
+    )
+    same = parser.expression(f"{function}(1, 1)")
+    return _with({**same, "filter": call["filter"]}, [value, key])
 
 
 def _negative(parser: Parser, share: Node) -> Node:

@@ -212,6 +212,9 @@ class Checker:
             return self.parser.expression(
                 f"{value:f}" if isinstance(value, Decimal) else str(value)
             )
+        if isinstance(value, dt.timedelta):
+            parts = f"{value.days} days {value.seconds} seconds {value.microseconds} microseconds"
+            return self._cast(parts, "INTERVAL")
         for kind, name in _TYPES:
             if isinstance(value, kind):
                 zoned = isinstance(value, dt.datetime) and value.tzinfo is not None
@@ -229,7 +232,6 @@ _TYPES: tuple[tuple[type, str], ...] = (
     (dt.datetime, "TIMESTAMP"),
     (dt.date, "DATE"),
     (dt.time, "TIME"),
-    (dt.timedelta, "INTERVAL"),
 )
 
 

@@ -11,6 +11,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
+from pipeline import duck
 from pipeline.errors import QueryError
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ _NOISE = frozenset({"alias", "query_location", "query_location_length", "qualifi
 
 
 class Parser:
-    """DuckDB's own parser and binder, in a private instance without access to anything outside.
+    """DuckDB's own parser and binder, on a cursor without access to anything outside.
 
     Parameters
     ----------
@@ -42,8 +43,8 @@ class Parser:
         import duckdb
 
         self._error = duckdb.Error
-        self._connection = duckdb.connect(config={"threads": 1, "enable_external_access": "false"})
-        # One transaction: now() is the same moment in every call.
+        self._connection = duck.new_cursor()
+        # One transaction: now() is the same moment in every call, and the tables stay its own.
         self._connection.execute("BEGIN")
         for name, columns in relations.items():
             fields = ", ".join(f"{quote(column)} {kind}" for column, kind in columns.items())
@@ -58,6 +59,7 @@ class Parser:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._connection.execute("ROLLBACK")
         self._connection.close()
 
     def statements(self, sql: str) -> list[Node]:

@@ -187,11 +187,23 @@ def bits(*items: tuple[int, int]) -> bytes:
 
 
 DYNAMIC = ((1, 1), (2, 2), (0, 5), (0, 5), (15, 4))
+# The code lengths 1 and 18 (a run of zeros, seven extra bits) have codes of one bit: 0 and 1.
+ONE_OR_ZEROS = [(symbol in (2, 17), 3) for symbol in range(19)]
 REFUSED = {
     "block type 3": bits((1, 1), (3, 2)),
     "stored length": b"\x01\x05\x00\x05\x00hello",
-    "287 literals": bits((1, 1), (2, 2), (30, 5), (0, 5), (0, 4)),
-    "31 distances": bits((1, 1), (2, 2), (0, 5), (30, 5), (0, 4)),
+    "287 literals": bits(
+        *((1, 1), (2, 2), (30, 5), (0, 5), (15, 4), *ONE_OR_ZEROS),
+        *((0, 1), (1, 1), (127, 7), (1, 1), (106, 7), (0, 1), (1, 1), (19, 7), (0, 1)),
+    ),
+    "31 distances": bits(
+        *((1, 1), (2, 2), (0, 5), (30, 5), (15, 4), *ONE_OR_ZEROS),
+        *((0, 1), (1, 1), (127, 7), (1, 1), (106, 7), (0, 1), (0, 1), (1, 1), (19, 7)),
+    ),
+    "too many letters of one bit": bits(
+        *(*DYNAMIC, *ONE_OR_ZEROS),
+        *((0, 3), (1, 1), (127, 7), (1, 1), (104, 7), (0, 1), (0, 1)),
+    ),
     "too many code lengths": bits(*DYNAMIC, *[(1, 3)] * 19),
     "no code length has a code": bits(*DYNAMIC, *[(0, 3)] * 19, (0, 9)),
     "repeat of nothing": bits(*DYNAMIC, (1, 3), *[(0, 3)] * 18, (0, 9)),

@@ -166,8 +166,8 @@ def test_the_begin_of_a_member_at_the_end_is_a_cut(more):
     assert read(stored + more)[1][:3] == ("truncated", len(stored), len(TEXT))
 
 
-def test_very_many_short_members_take_no_more_than_a_moment():
-    """What a decoder does not use is not copied for each member."""
+def test_very_many_short_members():
+    """Each is checked, and one buffer takes many."""
     stored = gzip.compress(b"a\n") * 20_000
 
     assert read(stored, 1 << 20) == (b"a\n" * 20_000, None)
@@ -215,21 +215,53 @@ def bits(*items: tuple[int, int]) -> bytes:
     return number.to_bytes(-(-at // 8), "little")
 
 
-def make_open_code_block(n_letters: int) -> list[tuple[int, int]]:
-    """A block of the letter NUL whose code of distances leaves bits without a meaning."""
-    # NUL and the end of the block have codes of one bit, 0 and 1.
+def make_letters_block(n_letters: int, distance_bits: int) -> list[tuple[int, int]]:
+    """A block of the letter NUL, one bit each, and two distances of so many bits."""
     order = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15]
     items = [(0, 1), (2, 2), (0, 5), (1, 5), (15, 4)]
     # Code lengths 1, 2 and 18 have the codes 0, 10 and 11; codes are written from their top bit.
     items += [({18: 2, 1: 1, 2: 2}.get(symbol, 0), 3) for symbol in order]
+    # NUL and the end of the block have codes of one bit, 0 and 1.
     items += [(0, 1), (0b11, 2), (138 - 11, 7), (0b11, 2), (117 - 11, 7), (0, 1)]
-    items += [(0b01, 2), (0b01, 2)]  # two distances of two bits: half of the codes
+    items += [(0, 1)] * 2 if distance_bits == 1 else [(0b01, 2)] * 2
     return items + [(0, 1)] * n_letters + [(1, 1)]
+
+
+WRONG_BLOCK = (7, 3)  # of a type that does not exist
+
+
+@pytest.mark.parametrize("n_letters", [*range(18), 5000])
+def test_letters_in_the_byte_that_is_refused_are_given(n_letters):
+    """Eight letters may stand in one byte; each that is sound counts."""
+    first = gzip.compress(TEXT[:300])
+    deflated = bits(*make_letters_block(2, 1), *make_letters_block(n_letters, 1), WRONG_BLOCK)
+    stored = first + make_member(deflated, b"")
+    text = TEXT[:300] + bytes(2 + n_letters)
+
+    for buffer_bytes in (1, 100, 5000):
+        for drop_bytes in (1, 100, 5000):
+            plain, damage = read(Drops(stored, drop_bytes), buffer_bytes)
+            assert plain == text
+            assert damage[:3] == ("corrupt", len(first), len(text))
+
+
+def test_letters_far_behind_the_begin_of_a_member_are_given():
+    """The end of a long member is found again from the middle."""
+    encoder = zlib.compressobj(6, zlib.DEFLATED, -15)
+    text = make_text(90_000)
+    begin = encoder.compress(text) + encoder.flush(zlib.Z_SYNC_FLUSH)
+    assert len(begin) > 2 * 8192
+
+    for n_letters in range(1, 10):
+        deflated = begin + bits(*make_letters_block(n_letters, 1), WRONG_BLOCK)
+        plain, damage = read(make_member(deflated, b""), 4096)
+        assert plain == text + bytes(n_letters)
+        assert damage[:3] == ("corrupt", 0, len(plain))
 
 
 def test_codes_that_only_igzip_takes_change_with_no_buffer():
     """zlib refuses a code that leaves bits without a meaning; igzip may have gone on with it."""
-    deflated = bits(*make_open_code_block(3000), (7, 3))  # and a block of no known type
+    deflated = bits(*make_letters_block(3000, 2), WRONG_BLOCK)
     with pytest.raises(zlib.error, match="distances"):
         zlib.decompressobj(-15).decompress(deflated)
 
@@ -308,6 +340,20 @@ def test_bgzf_is_cut_at_blocks_only(with_traps, target_bytes):
         assert target_bytes <= after - before <= target_bytes + 66_000
     if target_bytes == 1:
         assert places == begins[1:]
+
+
+def test_bgzf_inside_of_bgzf_is_not_cut():
+    """Sound blocks in a row inside a stored block are its text."""
+    dice = random.Random(3)
+    stored, begins = b"", []
+    for _ in range(12):
+        inner = b"".join(make_block(dice.randbytes(6000), 0) for _ in range(9))
+        begins.append(len(stored))
+        stored += make_block(inner, 0)
+
+    places = [cut.position for cut in BgzfCodec().find_cuts(io.BytesIO(stored), len(stored), 1)]
+
+    assert places == begins[1:]
 
 
 def test_cuts_of_bgzf_are_found_without_a_walk_through_the_file():

@@ -27,7 +27,7 @@ def _load(name: str) -> list:
 
 
 @pytest.mark.parametrize("case", _load("equal.toml"))
-@settings(max_examples=5)
+@settings(max_examples=4)
 @given(pieces=cut_tables(), data=st.data())
 def test_any_cut_gives_what_one_plain_query_gives(case, pieces, data):
     """However the table is cut and its partials are combined, names, types and rows are the same."""
@@ -120,7 +120,7 @@ def test_top_rows_of_a_big_table_travel_alone():
         "SELECT pid, mode(process) AS m FROM lines GROUP BY pid ORDER BY m LIMIT 1",
     ],
 )
-@settings(max_examples=15)
+@settings(max_examples=8)
 @given(pieces=cut_tables(), data=st.data())
 def test_ties_come_out_the_same_for_any_cut(sql, pieces, data):
     """Equal input gives equal results, also where ORDER BY leaves the order open."""
@@ -148,7 +148,6 @@ def test_ties_come_out_the_same_for_any_cut(sql, pieces, data):
         "",
         dt.date(2020, 1, 2),
         dt.datetime(2020, 1, 2, 3, 4, 5, 6),
-        dt.timedelta(days=1, seconds=2),
         [1, 2, 3],
         ["a", "b'c"],
     ],
@@ -161,6 +160,14 @@ def test_a_parameter_keeps_its_value(value):
     (row,) = run_plan(made, [lines([])]).to_pylist()
 
     assert (value, 0) == (row["x"], row["n"])
+
+
+def test_a_duration_is_an_interval():
+    """Days, seconds and microseconds of a duration arrive apart, as in DuckDB's INTERVAL."""
+    value = dt.timedelta(days=-1, seconds=2, microseconds=3)
+    made = plan_query("SELECT $x::VARCHAR AS x, count(*) FROM lines", RELATIONS, {"x": value})
+
+    assert "-1 day 00:00:02.000003" == run_plan(made, [lines([])]).to_pylist()[0]["x"]
 
 
 def test_a_parameter_in_a_condition_and_in_a_limit():
@@ -205,9 +212,10 @@ def test_the_moment_is_fixed_at_planning(word):
     made = plan_query(f"SELECT {word}, count(*) FROM lines", RELATIONS)
 
     texts = made.final_sql + made.queries[0].finish_sql + made.queries[0].branches[0].map_sql
+    without_names = texts.replace(f'AS "{word}"', "").replace(f"AS {word}", "")
 
     assert word == made.columns[0]
-    assert word not in texts.replace(f'AS "{word}"', "").replace(f'"{word}"', "")
+    assert word not in without_names
 
 
 def test_age_counts_from_the_day_of_the_plan():

@@ -15,6 +15,10 @@ from pipeline.errors import unknown_name
 if TYPE_CHECKING:
     from pipeline.compression.base import Codec
 
+#: Every codec's header has bytes that are no text among its first ones.
+_HEADER_BYTES = 32
+_TEXT = bytes((9, 10, 13, *range(32, 127)))
+
 #: Name of a codec → module and class, sorted by name.
 CODECS = {
     "bgzf": "pipeline.compression.bgzf:BgzfCodec",
@@ -56,6 +60,9 @@ def detect(head: bytes) -> str:
     str
         ``plain`` where no other codec knows it: text, archives, an empty file.
     """
+    begin = head[:_HEADER_BYTES]
+    if not begin.translate(None, _TEXT) and not begin.startswith(b"BZh"):
+        return "plain"  # no header but bzip2's is all text: no codec need be imported to see it
     for name in CODECS:
         if name != "plain" and get_codec(name).matches(head):
             return name

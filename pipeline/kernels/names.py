@@ -2,6 +2,8 @@
 # cython: cdivision=True, initializedcheck=False
 """Names of hosts and processes, as small codes: most lines repeat one of a few."""
 
+from mmap import mmap
+
 import cython
 
 if cython.compiled:
@@ -40,7 +42,7 @@ class Interner:
     """
 
     def __init__(self, fixed=(), arena_bytes: cython.int = 1 << 21):
-        self.arena = bytearray(arena_bytes)
+        self.arena = mmap(-1, arena_bytes)  # of which only what is used takes memory
         self.starts = memoryview(bytearray(4 * (_TABLE_SLOTS // 2 + 1))).cast("i")
         self.slots = memoryview(bytearray(4 * _TABLE_SLOTS)).cast("i")
         self.recent = memoryview(bytearray(4 * _RECENT)).cast("i")

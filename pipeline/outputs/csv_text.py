@@ -13,8 +13,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from pipeline.outputs import compute as pc
 from pipeline.outputs.texts import HOSTILE, build_texts, glue, join_rows, rewrite
 from pipeline.outputs.values import cut_pieces, is_plain, to_text
 from pipeline.text import escape_visibly
@@ -58,8 +58,8 @@ def _make_safe(texts: pa.Array, style: Style) -> pa.Array:
 
 
 def _quote(texts: pa.Array) -> pa.Array:
-    hits = pc.match_substring_regex(texts, _QUOTED)
-    if not pc.any(hits).as_py():
+    hits = pc.matches(texts, _QUOTED)
+    if not pc.any_true(hits):
         return texts
-    doubled = pc.replace_substring(texts, '"', '""')
+    doubled = pc.replace(texts, '"', '""')
     return pc.if_else(hits, glue('"', doubled, '"'), texts)

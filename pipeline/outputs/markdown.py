@@ -9,8 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-import pyarrow.compute as pc
-
+from pipeline.outputs import compute as pc
 from pipeline.outputs.texts import (
     HOSTILE,
     build_texts,
@@ -69,6 +68,6 @@ def _escape_markdown(texts: pa.Array) -> pa.Array:
     # First, because these escapes hold backslashes, which are text to Markdown.
     texts = rewrite(texts, HOSTILE, lambda text: escape_visibly(re.sub(r"[\t\n\r]+", " ", text)))
     for character, entity in _ENTITIES.items():
-        texts = pc.replace_substring(texts, character, entity)
-    texts = pc.replace_substring_regex(texts, _MARKUP, r"\\\1")
+        texts = pc.replace(texts, character, entity)
+    texts = pc.replace_matches(texts, _MARKUP, r"\\\1")
     return rewrite(texts, _EDGE, lambda text: _OUTER.sub(r"\\_", text))

@@ -15,8 +15,8 @@ from itertools import chain
 from typing import IO, TYPE_CHECKING, cast
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from pipeline.outputs import compute as pc
 from pipeline.outputs.texts import read_texts
 from pipeline.outputs.top import KEY_NUMBERS
 from pipeline.outputs.values import cut_pieces, is_numeric, is_plain, to_text
@@ -124,8 +124,8 @@ def _choose_decimals(column: pa.ChunkedArray) -> int:
     """Return the decimals that give a column of floats about four digits that count."""
     if not pa.types.is_floating(column.type):
         return 0
-    finite = pc.filter(column, pc.is_finite(column))
-    most = pc.max(pc.abs(finite)).as_py() or 0.0
+    finite = pc.pick(column, pc.is_finite(column))
+    most = pc.largest(pc.absolute(finite)) or 0.0
     return 1 if most >= 1000 else 2 if most >= 10 else 4
 
 

@@ -10,8 +10,8 @@ from array import array as numbers
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from pipeline.outputs import compute as pc
 from pipeline.text import is_hostile
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def read_texts(array: pa.Array) -> list[str | None]:
     except UnicodeDecodeError:
         texts = [
             None if value is None else value.decode("utf-8", "replace")
-            for value in array.cast(pa.large_binary()).to_pylist()
+            for value in pc.cast(array, pa.large_binary()).to_pylist()
         ]
     return texts
 
@@ -52,7 +52,7 @@ def read_texts(array: pa.Array) -> list[str | None]:
 def glue(*parts: pa.Array | str, separator: str = "") -> pa.Array:
     """Return the parts of each row as one text; null where one of them is."""
     # binary_join_element_wise takes one type only, and a plain str is not this one.
-    return pc.binary_join_element_wise(
+    return pc.join(
         *(pa.scalar(part, TEXT) if isinstance(part, str) else part for part in parts),
         pa.scalar(separator, TEXT),
     )
@@ -68,11 +68,11 @@ def join_rows(array: pa.Array) -> bytes:
 
 def rewrite(texts: pa.Array, pattern: str, change: Callable[[str], str]) -> pa.Array:
     """Return the texts with those changed that match an RE2 pattern; made for few matches."""
-    hits = pc.fill_null(pc.match_substring_regex(texts, pattern), False)  # noqa: FBT003
-    if not pc.any(hits).as_py():
+    hits = pc.fill_null(pc.matches(texts, pattern), False)  # noqa: FBT003
+    if not pc.any_true(hits):
         return texts
     changed = build_texts([change(text or "") for text in read_texts(texts.filter(hits))])
-    return pc.replace_with_mask(texts, hits, changed)
+    return pc.replace_where(texts, hits, changed)
 
 
 def quote_json(text: str) -> str:

@@ -25,8 +25,8 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from pipeline.outputs import compute as pc
 from pipeline.outputs.texts import HOSTILE, TEXT, build_texts, glue, quote_json, read_texts, rewrite
 
 if TYPE_CHECKING:
@@ -183,28 +183,28 @@ def _convert_each(array: pa.Array, change: Callable[[Any], str]) -> pa.Array:
 
 
 def _convert_plainly(array: pa.Array) -> pa.Array:
-    return array.cast(TEXT)
+    return pc.cast(array, TEXT)
 
 
 def _convert_float(array: pa.Array) -> pa.Array:
-    texts = pc.replace_substring_regex(array.cast(TEXT), r"^(-?[0-9]+)$", r"\1.0")
+    texts = pc.replace_matches(pc.cast(array, TEXT), r"^(-?[0-9]+)$", r"\1.0")
     # Arrow's exponents begin elsewhere than Python's; the digits are the same.
     return rewrite(texts, r"e|^-?0\.0000", lambda text: repr(float(text)))
 
 
 def _convert_decimal(array: pa.Array) -> pa.Array:
     # Arrow writes small ones as 1E-9.
-    return rewrite(array.cast(TEXT), "E", lambda text: format(Decimal(text), "f"))
+    return rewrite(pc.cast(array, TEXT), "E", lambda text: format(Decimal(text), "f"))
 
 
 def _convert_date(array: pa.Array) -> pa.Array:
-    return rewrite(array.cast(TEXT), "^<", _name_infinity)
+    return rewrite(pc.cast(array, TEXT), "^<", _name_infinity)
 
 
 def _convert_timestamp(array: pa.Array) -> pa.Array:
     kind = array.type
     # Without its zone a timestamp is UTC, and Arrow needs no zone database to write it.
-    texts = array.cast(pa.int64()).cast(pa.timestamp(kind.unit)).cast(TEXT)
+    texts = pc.cast(pc.cast(pc.cast(array, pa.int64()), pa.timestamp(kind.unit)), TEXT)
     texts = _shorten_fraction(texts, kind.unit)
     if kind.tz is not None:
         texts = glue(texts, "+00:00")
@@ -212,16 +212,16 @@ def _convert_timestamp(array: pa.Array) -> pa.Array:
 
 
 def _convert_time(array: pa.Array) -> pa.Array:
-    return _shorten_fraction(array.cast(TEXT), array.type.unit)
+    return _shorten_fraction(pc.cast(array, TEXT), array.type.unit)
 
 
 def _shorten_fraction(texts: pa.Array, unit: str) -> pa.Array:
     if unit == "s":
         return texts
-    texts = pc.replace_substring_regex(texts, r"\.0+$", "")
+    texts = pc.replace_matches(texts, r"\.0+$", "")
     if unit == "ms":
-        return pc.replace_substring_regex(texts, r"(\.[0-9]{3})$", r"\1000")
-    return pc.replace_substring_regex(texts, r"(\.[0-9]{6})000$", r"\1")
+        return pc.replace_matches(texts, r"(\.[0-9]{3})$", r"\1000")
+    return pc.replace_matches(texts, r"(\.[0-9]{6})000$", r"\1")
 
 
 def _name_infinity(text: str) -> str:
@@ -257,7 +257,7 @@ def _format_interval(value: Any) -> str:
 
 def _convert_list(array: pa.Array) -> pa.Array:
     if pa.types.is_fixed_size_list(array.type):
-        array = array.cast(pa.large_list(array.type.value_type))
+        array = pc.cast(array, pa.large_list(array.type.value_type))
     spans = _find_spans(array)
     items = read_texts(to_json(_cut_child(array.values, spans)))
     return _join_items(array, items, spans, "[]")

@@ -71,11 +71,20 @@ class Corpus:
 
 
 def read_counts(text: bytes) -> Counts:
-    """Read a volume table in CSV, with or without a header."""
+    """Read a volume table in CSV, with or without a header.
+
+    Raises
+    ------
+    BenchmarkError
+        If a group stands there twice.
+    """
     counts = {}
     for day, process, lines, n_bytes in csv.reader(text.decode().splitlines()):
-        if lines != "lines":
-            counts[day, process] = int(lines), int(n_bytes)
+        if lines == "lines":
+            continue
+        if (day, process) in counts:
+            raise BenchmarkError(f"{day} {process} stands there twice")
+        counts[day, process] = int(lines), int(n_bytes)
     return counts
 
 
@@ -250,7 +259,7 @@ def _write_frames(source: Path, folder: Path) -> None:
     with ExitStack() as stack:
         names = ("frames.log.zst", "half-1.log.zst", "half-2.log.zst")
         whole, *halves = (stack.enter_context((folder / name).open("wb")) for name in names)
-        for piece in _pieces(source, 0, size, _FRAME_BYTES):
+        for piece in _pieces(source, 0, size, min(_FRAME_BYTES, size // N_PARTS)):
             frame = compressor.compress(piece)
             whole.write(frame)
             halves[2 * done >= size].write(frame)

@@ -59,7 +59,7 @@ class Goal:
         if self.beside is None:
             return Verdict(self, time, time)
         beside = [self.beside.seconds(samples) for samples in rounds]
-        if min(beside) <= 0:  # tiny logs: less than the noise of two starts
+        if min(time, *beside) <= 0:  # a tiny log takes less than two starts differ
             return Verdict(self, None, missing="nothing but noise")
         ratios = [self.time.seconds(samples) / b for samples, b in zip(rounds, beside, strict=True)]
         return Verdict(self, median(ratios), time, median(beside))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -27,7 +28,9 @@ def describe_machine() -> dict[str, str]:
     """Return processor, cores, memory, system and load."""
     return {
         "processor": _read_field("/proc/cpuinfo", "model name") or platform.processor(),
-        "cores": str(len(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else str(os.cpu_count()),
+        "cores": str(len(os.sched_getaffinity(0)))
+        if hasattr(os, "sched_getaffinity")
+        else str(os.cpu_count()),
         "memory": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 1e9:.0f} GB",
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "load": f"{os.getloadavg()[0]:.2f}",
@@ -47,7 +50,8 @@ def describe_versions() -> dict[str, str]:
             done = subprocess.run(
                 command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
             )
-            versions[tool] = ((done.stdout or done.stderr).splitlines() or ["?"])[0].strip(" *")
+            found = re.search(r"\d+(?:\.\d+)+(?: \d{8})?", done.stdout + done.stderr)
+            versions[tool] = found.group() if found else "?"
     return {name: version for name, version in versions.items() if version}
 
 

@@ -55,6 +55,11 @@ class Command:
     keeps_cache: bool = False
     missing: str = ""
 
+    @property
+    def is_sawlog(self) -> bool:
+        """Whether it runs what is built here."""
+        return self.argv[1:3] == ("-m", "pipeline")
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -76,6 +81,20 @@ class Sample:
     cache_bytes: int
 
 
+def child_environment() -> dict[str, str]:
+    """Return the environment without what makes Python start slowly.
+
+    Containers and test runs often forbid it to keep compiled modules: each start would compile all
+    of sawlog again, and of its peers nothing, since those are installed.
+    """
+    kept = ("PYTHONPATH", "PYTHONHOME")
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("PYTHON") or name in kept
+    }
+
+
 def run_command(command: Command, cache: Path) -> Sample:
     """Run a command once, and check what it wrote.
 
@@ -87,7 +106,7 @@ def run_command(command: Command, cache: Path) -> Sample:
     BenchmarkError
         If it fails, takes longer than 15 minutes or gives a wrong result.
     """
-    env = {**os.environ, **command.env, "XDG_CACHE_HOME": str(cache)}
+    env = {**child_environment(), **command.env, "XDG_CACHE_HOME": str(cache)}
     with tempfile.TemporaryFile() as errors:
         begun = time.perf_counter()
         process = subprocess.Popen(

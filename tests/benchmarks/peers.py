@@ -34,8 +34,9 @@ MAWK_TUNED = r"""
   lines[k]++; bytes[k] += length($0) + 1 }
 END { for (k in lines) {
         n = split(substr(k, 7), word, " ")
-        p = n == 2 && k !~ / $/ ? word[2] : "(no tag)"
-        print substr(k, 1, 6) "," p "," lines[k] "," bytes[k] } }
+        row = substr(k, 1, 6) "," (n == 2 && k !~ / $/ ? word[2] : "(no tag)")
+        row_lines[row] += lines[k]; row_bytes[row] += bytes[k] }
+      for (row in row_lines) print row "," row_lines[row] "," row_bytes[row] }
 """
 
 _MONTHS = {name: n + 1 for n, name in enumerate(

@@ -42,7 +42,7 @@ _row = st.tuples(
 @st.composite
 def cut_tables(draw: st.DrawFn) -> list[pa.Table]:
     """Some small `lines`, cut into 1 to 5 pieces in order, empty ones among them."""
-    table = lines(draw(st.lists(_row, max_size=14)))
+    table = lines(draw(st.lists(_row, min_size=3, max_size=14)))
     cuts = sorted(draw(st.lists(st.integers(0, table.num_rows), max_size=4)))
     edges = zip([0, *cuts], [*cuts, table.num_rows], strict=True)
     return [table.slice(start, stop - start) for start, stop in edges]
