@@ -86,7 +86,7 @@ def _say(text: str) -> None:
         print(text, file=sys.stderr)
 
 
-class _Commands(clicks.group_class):  # type: ignore[name-defined,misc]
+class _Commands(clicks.Group):
     """The commands; any other first word is a job, or several of them."""
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:

@@ -37,19 +37,19 @@ class Buffers:
     def __init__(self, count: int, size: int) -> None:
         self.count = count
         self.size = max(size, 2 * MAX_LINE_BYTES)
-        self._free: queue.SimpleQueue[mmap | None] = queue.SimpleQueue()
+        self._free: queue.SimpleQueue[mmap | bytearray | None] = queue.SimpleQueue()
         for _ in range(count):
             # Anonymous memory: only pages that are written cost anything.
             self._free.put(mmap(-1, self.size))
 
-    def take(self) -> mmap:
+    def take(self) -> mmap | bytearray:
         """Return a free buffer; waits until there is one."""
         buffer = self._free.get()
         if buffer is None:
             raise _ClosedError
         return buffer
 
-    def give_back(self, buffer: mmap) -> None:
+    def give_back(self, buffer: mmap | bytearray) -> None:
         """Make a buffer free again."""
         self._free.put(buffer)
 
@@ -66,7 +66,7 @@ class _ClosedError(Exception):
 class _Fill:
     """The buffer being filled, and what is known about it."""
 
-    buffer: mmap
+    buffer: mmap | bytearray
     view: memoryview = field(init=False)
     length: int = 0
     offset: int = 0
@@ -77,7 +77,7 @@ class _Fill:
 
     def drop_front(self, n: int) -> None:
         """Discard the first n bytes."""
-        self.buffer.move(0, n, self.length - n)
+        self.view[: self.length - n] = self.view[n : self.length]
         self.length -= n
         self.offset += n
 

@@ -332,11 +332,7 @@ def _take_part(counts: dict[str, FileCounts], part: Mapped) -> bool:
 
 
 def _is_streaming(plan: MapPlan, job: JobPlan) -> bool:
-    return (
-        len(plan.queries) == 1
-        and plan.queries[0].map_only
-        and job.is_plain
-    )
+    return len(plan.queries) == 1 and plan.queries[0].map_only and job.is_plain
 
 
 def _fit(scheduler: str, tasks: Sequence[Sequence[MapTask]]) -> str:

@@ -48,7 +48,12 @@ def _run(folder: Path, command: str) -> subprocess.CompletedProcess[str]:
         "COLUMNS": "100",
     }
     return subprocess.run(
-        ["bash", "-c", command], cwd=folder, env=environment, capture_output=True, text=True, check=False
+        ["bash", "-c", command],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 
@@ -63,7 +68,9 @@ def test_every_shown_command_gives_what_is_shown(document, workplace):
             continue
         ran = _run(workplace, command.replace("/var/log/", "demo/"))
         assert 0 == ran.returncode, (command, ran.stderr)
-        pattern = "".join(r"(.*\n)*" if line == "…" else re.escape(line) + r" *\n" for line in shown)
+        pattern = "".join(
+            r"(.*\n)*" if line == "…" else re.escape(line) + r" *\n" for line in shown
+        )
         assert re.fullmatch(pattern, ran.stdout), f"{command}\n{ran.stdout}"
 
 

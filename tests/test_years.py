@@ -1,7 +1,5 @@
 """Years of stamps without one: cases in ``cases/years``, the table against the slow rule."""
 
-
-
 from __future__ import annotations
 
 import tomllib

@@ -81,7 +81,7 @@ def _find_cuts(stored: BinaryIO, size: int, target_bytes: int) -> Iterator[Cut]:
             return
         at = _find_block(window, is_last=target + len(window) == size)
         if at is None:
-            target += target_bytes
+            target += max(target_bytes, _MAX_BLOCK_BYTES)  # none begins in the whole window
             continue
         yield Cut(target + at, target + at, None)
         target += at + target_bytes

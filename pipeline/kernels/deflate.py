@@ -1,4 +1,5 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+# cython: language_level=3, boundscheck=False, wraparound=False
+# cython: cdivision=True, initializedcheck=False
 """Find where the blocks of a raw deflate stream (RFC 1951) begin, without inflating it.
 
 A walk decodes symbols only to count: where a block begins, in stored bits, and how many plain bytes

@@ -1,4 +1,5 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+# cython: language_level=3, boundscheck=False, wraparound=False
+# cython: cdivision=True, initializedcheck=False
 """Codes of deflate streams (RFC 1951, 3.2) as tables that a walk looks up.
 
 An entry of the table of literals and lengths, whose index is the next bits of the stream, stands

@@ -12,8 +12,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
-
 from pipeline.outputs import compute as pc
 from pipeline.outputs.texts import HOSTILE, build_texts, glue, join_rows, rewrite
 from pipeline.outputs.values import cut_pieces, is_plain, to_text
@@ -21,6 +19,8 @@ from pipeline.text import escape_visibly
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    import pyarrow as pa
 
     from pipeline.outputs.model import Rows, Style
 
