@@ -16,12 +16,13 @@ else:
                 f"pipeline.kernels.{source.stem}",
                 [str(source)],
                 extra_compile_args=["-O3"],
-                optional=True,
             )
             for source in sources
         ],
         language_level=3,
         quiet=True,
     )
+    for module in modules:  # cythonize does not hand it on
+        module.optional = True
 
 setup(ext_modules=modules)

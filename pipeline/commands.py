@@ -236,6 +236,7 @@ def _progress(options: dict[str, Any]) -> Any:
 def _end(account: Account, warnings: Sequence[str], options: dict[str, Any]) -> int:
     """Tell the account; return the exit code."""
     from pipeline.account import account_json, account_line, account_notes, account_warnings
+    from pipeline.kernels import are_compiled
     from pipeline.text import escape_visibly
 
     if options["account_path"]:
@@ -246,6 +247,11 @@ def _end(account: Account, warnings: Sequence[str], options: dict[str, Any]) -> 
     for note in [*account_warnings(account), *map(escape_visibly, warnings)]:
         print(f"warning: {note}", file=sys.stderr)
     if not options["quiet"]:
+        if not are_compiled():
+            print(
+                "the kernels are not compiled here: a run takes some hundred times longer",
+                file=sys.stderr,
+            )
         for note in account_notes(account):
             print(note, file=sys.stderr)
         print(account_line(account), file=sys.stderr)

@@ -139,7 +139,7 @@ class Partials:
         types = self._types(text, items)
         states = read_states(self.scope, calls, types)
         map_sql = self._sent(text, {n: k for n, k in types.items() if n in self.key_names}, types)
-        merged = [f"{state.merge()} AS {name}" for name, state in states.items()]
+        merged = [f"{state.merged} AS {name}" for name, state in states.items()]
         combine = (
             f"SELECT {_commas([*self.key_names, *merged]) or 'count(*) AS _rows'} FROM partials"
         )
@@ -236,9 +236,8 @@ class Partials:
             tables.append(
                 f"SELECT {_commas([f'{branch} AS _b', *columns])} FROM partials{i}{expand}"
             )
-        own = "_b = 0" if len(sources) > 1 else None
         items = list(self.key_names)
-        items += [f"{state.finish(own)} AS a{name[1:]}" for name, state in states.items()]
+        items += [f"{state.finished} AS a{name[1:]}" for name, state in states.items()]
         items += [
             f"{self.parser.expression_text(call)} AS {name}" for name, call in self.outputs.items()
         ]

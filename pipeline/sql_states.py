@@ -22,46 +22,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StateColumn:
-    """One column of states in a partial.
+    """One column of states in a partial. A NULL among the states counts for nothing.
 
     Attributes
     ----------
     merged : str
-        Aggregate over rows of partial that merges their states, with ``{}`` where a FILTER goes.
+        Aggregate over rows of partial that merges their states.
     finished : str
         The same, and the aggregate's result from it.
     """
 
     merged: str
     finished: str
-
-    def merge(self) -> str:
-        """Return the aggregate that merges the states of partials."""
-        return self.merged.format(self._where(None))
-
-    def finish(self, own_rows: str | None) -> str:
-        """Return the expression that merges states and gives the aggregate's result.
-
-        Parameters
-        ----------
-        own_rows : str or None
-            Condition of the rows that hold the state, where others are among them.
-        """
-        return self.finished.format(self._where(own_rows))
-
-    def _where(self, own_rows: str | None) -> str:
-        return f" FILTER (WHERE {own_rows})" if own_rows else ""
-
-
-@dataclass(frozen=True)
-class LastColumn(StateColumn):
-    """The plain value of ``last``, wrapped in a struct; NULL where a partial has no row."""
-
-    name: str
-
-    def _where(self, own_rows: str | None) -> str:
-        rows = f"{self.name} IS NOT NULL"
-        return f" FILTER (WHERE {rows} AND {own_rows})" if own_rows else f" FILTER (WHERE {rows})"
 
 
 def read_states(
@@ -91,14 +63,18 @@ def read_states(
                 call,
             )
         if kind == "last":
-            field = type_text(bound["type_info"]["child_types"][0]["second"])
-            last = f"last({name}){{}}"
-            value = "NULL" if field in NULL_TYPES else f"CAST(({last}).v AS {field})"
-            states[name] = LastColumn(last, value, name)
+            states[name] = _last_column(name, bound)
         else:
-            merged = f"combine_aggr({_as_state(scope, name, call, bound)}){{}}"
+            merged = f"combine_aggr({_as_state(scope, name, call, bound)})"
             states[name] = StateColumn(merged, f"finalize({merged})")
     return states
+
+
+def _last_column(name: str, bound: dict[str, Any]) -> StateColumn:
+    """The plain value of ``last`` in a struct ``v``; NULL where a partial has no row."""
+    kind = type_text(bound["type_info"]["child_types"][0]["second"])
+    last = f"last({name}) FILTER (WHERE {name} IS NOT NULL)"
+    return StateColumn(last, "NULL" if kind in NULL_TYPES else f"CAST(({last}).v AS {kind})")
 
 
 def _as_state(scope: Scope, name: str, call: Node, bound: dict[str, Any]) -> str:
@@ -119,8 +95,7 @@ def _as_state(scope: Scope, name: str, call: Node, bound: dict[str, Any]) -> str
         arguments.append(f"[{', '.join(constants)}]")
     if orders:
         arguments.append(f"[{', '.join(orders)}]")
-    # Doubled braces: str.format fills in the FILTER later.
-    return f"to_aggregate_state({', '.join(arguments)})".replace("{", "{{").replace("}", "}}")
+    return f"to_aggregate_state({', '.join(arguments)})"
 
 
 def _children(value: Any) -> list[Any]:

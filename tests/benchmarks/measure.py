@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -143,7 +144,8 @@ def run_command(command: Command, cache: Path) -> Sample:
 
 def _kill(pid: int) -> None:
     """End a command and what it started: all of them are in its session."""
-    os.killpg(pid, signal.SIGKILL)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGKILL)
 
 
 def run_in_turn(
