@@ -136,7 +136,7 @@ def plan_query(
     --------
     >>> plan = plan_query("SELECT max(bytes) AS most FROM lines", {"lines": {"bytes": "BIGINT"}})
     >>> plan.queries[0].branches[0].map_sql
-    'SELECT max("lines".bytes) EXPORT_STATE AS s0 FROM "lines"'
+    'SELECT max(lines.bytes) EXPORT_STATE AS s0 FROM lines'
     >>> plan.final_sql
     'SELECT * FROM _q0'
     """

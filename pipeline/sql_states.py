@@ -71,7 +71,7 @@ def read_states(
 
 
 def _last_column(name: str, bound: dict[str, Any]) -> StateColumn:
-    """The plain value of ``last`` in a struct ``v``; NULL where a partial has no row."""
+    """Return the column of ``last``: its value in a struct, NULL where a partial has no row."""
     kind = type_text(bound["type_info"]["child_types"][0]["second"])
     last = f"last({name}) FILTER (WHERE {name} IS NOT NULL)"
     return StateColumn(last, "NULL" if kind in NULL_TYPES else f"CAST(({last}).v AS {kind})")

@@ -114,7 +114,7 @@ def find_corpus(folder: Path, size_gb: float) -> Corpus:
     place = folder / f"v{VERSION}-{size_gb:g}GB"
     if not place.exists():
         free = shutil.disk_usage(folder).free
-        if free < 0 * _DISK_SHARE * size_gb * 1e9 + 1e9:
+        if free < _DISK_SHARE * size_gb * 1e9 + 1e9:
             raise BenchmarkError(
                 f"{folder}: {free / 1e9:.1f} GB free, too little for logs of {size_gb:g} GB"
             )

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import atexit
 import io
 import math
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 from hypothesis import strategies as st
 
+from pipeline import duck
 from pipeline.sql import Plan, plan_query
 
 if TYPE_CHECKING:
@@ -59,19 +58,16 @@ def lines(rows: Sequence[tuple[Any, ...]]) -> pa.Table:
     return ask(f"SELECT {casts} FROM texts", texts=texts)
 
 
-@cache
-def _connection() -> duckdb.DuckDBPyConnection:
-    connection = duckdb.connect(config={"threads": 1})
-    atexit.register(connection.close)  # DuckDB complains at exit about what was left open
-    return connection
-
-
 def ask(sql: str, **tables: pa.Table) -> pa.Table:
-    """Run a query over Arrow tables."""
-    with _connection().cursor() as cursor:
-        for name, table in tables.items():
-            cursor.register(name, table)
-        return cursor.sql(sql).to_arrow_table()
+    """Run a query over Arrow tables, on the engine that jobs run on."""
+    cursor = duck.cursor()
+    for name, table in tables.items():
+        cursor.register(name, table)
+    try:
+        return duck.query(sql)
+    finally:
+        for name in tables:
+            cursor.unregister(name)
 
 
 @cache
