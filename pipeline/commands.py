@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from pipeline.job import Job
     from pipeline.model import Account
+    from pipeline.run import Planned
     from pipeline.settings import Settings
 
 _DAMAGED = 3
@@ -27,20 +28,21 @@ def run_jobs_command(jobs: Sequence[Job], sources: Sequence[str], **options: Any
 
     duck.start()
     from pipeline.render import check_format, check_outputs
-    from pipeline.run import run_jobs
+    from pipeline.run import plan_queries, run_jobs
 
     names = [job.name for job in jobs]
     settings = _begin(sources, options)
     check_outputs(options["outputs"], names)
     check_format(options["to"], names)
+    planned = plan_queries(jobs, settings)
     is_by_row = options["to"] in ("csv", "values", "ndjson")
     if len(jobs) == 1 and is_by_row and not options["outputs"] and options["top"] is None:
-        code = _stream(jobs[0], sources, settings, options)
+        code = _stream(planned, sources, settings, options)
         if code is not None:
             return code
     progress = _progress(options)
     try:
-        done = run_jobs(jobs, sources, settings, progress.take)
+        done = run_jobs(jobs, sources, settings, progress.take, planned=planned)
     finally:
         progress.clear()
     keys = {job.name: settings.by or job.by for job in jobs if job.by}
@@ -63,13 +65,13 @@ def _show(
 
 
 def _stream(
-    job: Job, sources: Sequence[str], settings: Settings, options: dict[str, Any]
+    planned: Planned, sources: Sequence[str], settings: Settings, options: dict[str, Any]
 ) -> int | None:
     """Print the rows of a job without aggregates as they come; None where it has some."""
     from pipeline.render import stream_batches
     from pipeline.run import stream_rows
 
-    streamed = stream_rows(job, sources, settings)
+    streamed = stream_rows(planned, sources, settings)
     if streamed is None:
         return None
     schema, rows, inputs = streamed

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from pipeline.settings import Settings
     from pipeline.years import Anchor
 
+    #: The queries of a run's map tasks, and what becomes of them for each job.
+    Planned = tuple[MapPlan, list[JobPlan]]
+
 
 #: Large enough that a query's own cost does not show, small enough for the processor's cache.
 BLOCK_BYTES = 16 << 20
@@ -66,6 +69,7 @@ def run_jobs(
     settings: Settings,
     on_done: Callable[[Mapped], None] = lambda _: None,
     inputs: Inputs | None = None,
+    planned: Planned | None = None,
 ) -> RunResult:
     """Find, split, map, reduce: answer the jobs in one pass over the sources.
 
@@ -75,6 +79,8 @@ def run_jobs(
         Told of each mapped split, from any thread.
     inputs : Inputs, optional
         What `find_inputs` returned for these arguments, where the caller needs it, too.
+    planned : tuple, optional
+        What `plan_queries` returned for these jobs; likewise.
 
     Raises
     ------
@@ -87,7 +93,7 @@ def run_jobs(
     from pipeline.reduce import reduce_partials
 
     begin = time.monotonic()
-    plan, plans = plan_queries(jobs, settings)
+    plan, plans = planned or plan_queries(jobs, settings)
     inputs = inputs or find_inputs(arguments, settings)
     tasks = plan_tasks(inputs, plan, settings)
     merged = None
@@ -102,7 +108,7 @@ def run_jobs(
 
 
 def stream_rows(
-    job: Job, arguments: Sequence[str], settings: Settings
+    planned: Planned, arguments: Sequence[str], settings: Settings
 ) -> tuple[pa.Schema, Iterator[pa.Table], Inputs] | None:
     """Answer a job that only maps: rows in the order of the lines, as they come.
 
@@ -115,7 +121,8 @@ def stream_rows(
     from pipeline.executors import get_executor
     from pipeline.reduce import reduce_partials
 
-    plan, plans = plan_queries([job], settings)
+    plan, plans = planned
+    job = plans[0].job
     if not _is_streaming(plan, plans[0]):
         return None
     begin = time.monotonic()
@@ -148,7 +155,7 @@ def stream_rows(
     return reduce_partials(None, plan, plans)[job.name].schema, rows(), inputs
 
 
-def plan_queries(jobs: Sequence[Job], settings: Settings) -> tuple[MapPlan, list[JobPlan]]:
+def plan_queries(jobs: Sequence[Job], settings: Settings) -> Planned:
     """Plan what every map task runs."""
     from pipeline.filters import glob_condition, time_conditions
     from pipeline.formats.syslog import local_time
@@ -233,7 +240,9 @@ def plan_tasks(inputs: Inputs, plan: MapPlan, settings: Settings) -> list[list[M
     target = settings.split_bytes or choose_target_bytes(kinds, settings.n_workers)
     tasks = []
     for file, kind in kinds:
-        identity, index = find_index(file, kind) if settings.index else (None, None)
+        identity, index = (
+            find_index(file, kind, settings.n_workers) if settings.index else (None, None)
+        )
         splits = plan_splits(
             file,
             kind,

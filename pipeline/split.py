@@ -17,8 +17,11 @@ if TYPE_CHECKING:
 
 #: Plain bytes that a split should hold, so that its own costs don't show.
 SPLIT_PLAIN_BYTES = 64 << 20
-#: Stored bytes from which on a gzip file gets a seek index.
-INDEX_BYTES = 16 << 20
+#: Stored bytes from which on a gzip file gets a seek index. To make one costs a quarter of the
+#: pass. Two workers, one decoding and one scanning, are busy without it, so only what takes
+#: seconds is worth it to them; more workers would idle over one stream.
+INDEX_BYTES = 160 << 20
+INDEX_BYTES_MANY_WORKERS = 32 << 20
 #: How much text a stored byte stands for, roughly; bzip2's splits are small since it is slow.
 _RATIO = {"plain": 1, "bzip2": 32}
 _USUAL_RATIO = 8
@@ -88,7 +91,7 @@ def plan_splits(
 
 
 def find_index(
-    file: SourceFile, compression: str
+    file: SourceFile, compression: str, workers: int
 ) -> tuple[SourceIdentity | None, SeekIndex | None]:
     """Return the state of a big gzip file and the seek index that the cache holds for it.
 
@@ -101,7 +104,8 @@ def find_index(
     from pipeline.compression.seek_build import SeekIndexBuilder
     from pipeline.source import open_stored
 
-    if compression != "gzip" or file.size is None or file.size < INDEX_BYTES:
+    least = INDEX_BYTES if workers <= 2 else INDEX_BYTES_MANY_WORKERS
+    if compression != "gzip" or file.size is None or file.size < least:
         return None, None
     if not SeekIndexBuilder.is_worthwhile():
         return None, None

@@ -14,6 +14,7 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline import run, split
 from pipeline.job import find_job, sql_job
 from pipeline.run import run_jobs
 from pipeline.settings import Settings
@@ -265,8 +266,6 @@ def test_a_file_that_grows_is_read_as_it_was_at_planning(tmp_path):
     """Lines that are written while a run goes on are not half of it."""
     path = tmp_path / "log"
     path.write_bytes(b"Dec 26 00:00:00 a b: c\n" * 10)
-    from pipeline import run
-
     plan, _ = run.plan_queries([find_job("volume")], Settings())
     inputs = run.find_inputs([str(path)], Settings())
     with path.open("ab") as log:
@@ -300,3 +299,29 @@ def test_offsets_are_those_of_the_plain_text(texts, tmp_path):
             expected.append({"offset": at, "bytes": len(line)})
             at += len(line)
         assert expected == rows, kind
+
+
+def test_a_big_gzip_gets_a_seek_index_and_is_many_splits_afterwards(tmp_path, texts, monkeypatch):
+    """The first run keeps an index in the cache, never beside the file; the next one uses it."""
+    monkeypatch.setattr(split, "INDEX_BYTES", 1 << 10)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    path = tmp_path / "logs" / "maillog.1.gz"
+    path.parent.mkdir()
+    path.write_bytes(gzip.compress(texts["maillog.1"] * 90, 1))
+    settings = Settings(workers=2)
+
+    def plan():
+        queries, _ = run.plan_queries([find_job("volume")], settings)
+        return run.plan_tasks(run.find_inputs([str(path)], settings), queries, settings)
+
+    assert 1 == len(plan()[0])
+    first = _volume([path], workers=2)
+    assert 1 < len(plan()[0])
+    second = _volume([path], workers=2)
+
+    assert _csv(first) == _csv(second)
+    assert path.stat().st_size == first.account.read_bytes == second.account.read_bytes
+    assert [path] == list(path.parent.iterdir())
+    path.write_bytes(gzip.compress(texts["maillog.1"] * 80, 1))  # another file by the same name
+    assert 1 == len(plan()[0])
+    assert 80 * first.account.lines // 90 == _volume([path], workers=2).account.lines
