@@ -24,9 +24,6 @@ _DAMAGED = 3
 
 def run_jobs_command(jobs: Sequence[Job], sources: Sequence[str], **options: Any) -> int:
     """Run jobs over sources; return the exit code."""
-    from pipeline import duck
-
-    duck.start()
     from pipeline.render import check_format, check_outputs
     from pipeline.run import plan_queries, run_jobs
 

@@ -38,16 +38,6 @@ def cursor() -> duckdb.DuckDBPyConnection:
     return held
 
 
-def start() -> None:
-    """Begin to load and open DuckDB on a thread: the run has other things to do meanwhile."""
-    threading.Thread(target=_start, name="sawlog-duckdb", daemon=True).start()
-
-
-def _start() -> None:
-    with _lock:
-        _instance()
-
-
 def new_cursor() -> duckdb.DuckDBPyConnection:
     """Return a cursor of the caller's own, to be closed by it."""
     with _lock:

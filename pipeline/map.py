@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING
 
 from pipeline import duck
 from pipeline.combine import Mapped
-from pipeline.compression import get_codec, seek_index
-from pipeline.compression.gzip import GzipCodec
-from pipeline.compression.seek_build import SeekIndexBuilder
+from pipeline.compression import get_codec
 from pipeline.errors import DamageError, SourceError
 from pipeline.head import open_source
 from pipeline.model import Damage
@@ -25,6 +23,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from pipeline.compression.base import PlainReader
+    from pipeline.compression.seek_build import SeekIndexBuilder
     from pipeline.compression.seek_index import SeekIndex, SourceIdentity
     from pipeline.model import Block, Split
     from pipeline.python_job import PythonQuery
@@ -203,7 +202,11 @@ def _open(task: MapTask) -> tuple[PlainReader, SeekIndexBuilder | None]:
     split = task.split
     stored = open_source(split.file)
     codec = get_codec(split.compression)
-    if isinstance(codec, GzipCodec):
+    if split.compression == "gzip":
+        from pipeline.compression.gzip import GzipCodec
+        from pipeline.compression.seek_build import SeekIndexBuilder
+
+        assert isinstance(codec, GzipCodec)
         builder = SeekIndexBuilder() if task.build is not None else None
         index = None if task.index is None else _load_index(task.index)
         return codec.open(
@@ -221,6 +224,8 @@ def _load_index(identity: SourceIdentity) -> SeekIndex:
     SourceError
         It has gone, or the file is another one now.
     """
+    from pipeline.compression import seek_index
+
     index = seek_index.load(identity)
     if index is None:
         raise SourceError(identity.url, "unreadable", "its seek index was removed during the run")
@@ -228,6 +233,8 @@ def _load_index(identity: SourceIdentity) -> SeekIndex:
 
 
 def _keep_index(builder: SeekIndexBuilder, identity: SourceIdentity) -> None:
+    from pipeline.compression import seek_index
+
     index = builder.finish()
     if index is not None:
         seek_index.store(index, identity)

@@ -100,13 +100,13 @@ def find_index(
     tuple of (SourceIdentity or None, SeekIndex or None)
         No identity: the file needs no index, or none can be made of it here.
     """
+    least = INDEX_BYTES if workers <= 2 else INDEX_BYTES_MANY_WORKERS
+    if compression != "gzip" or file.size is None or file.size < least:
+        return None, None
     from pipeline.compression import seek_index
     from pipeline.compression.seek_build import SeekIndexBuilder
     from pipeline.source import open_stored
 
-    least = INDEX_BYTES if workers <= 2 else INDEX_BYTES_MANY_WORKERS
-    if compression != "gzip" or file.size is None or file.size < least:
-        return None, None
     if not SeekIndexBuilder.is_worthwhile():
         return None, None
     try:

@@ -20,6 +20,7 @@ from pipeline.sql_tree import (
     Node,
     canonical,
     column,
+    constant,
     integer_of,
     is_expression,
     is_query,
@@ -195,7 +196,7 @@ def _above(groups: Groups, items: list[Node], names: list[str]) -> Node:
     return {
         **select,
         "select_list": outputs,
-        "where_clause": groups.above(select["having"]),
+        "where_clause": groups.above(_with_aliases(groups, select["having"])),
         "having": None,
         "qualify": groups.above(select["qualify"]),
         "modifiers": [_modifier(groups, modifier) for modifier in select["modifiers"]],
@@ -203,6 +204,24 @@ def _above(groups: Groups, items: list[Node], names: list[str]) -> Node:
         "group_sets": [],
         "aggregate_handling": "STANDARD_HANDLING",
     }
+
+
+def _with_aliases(groups: Groups, having: Any) -> Any:
+    """Copy HAVING with aliases put in; there they come before columns that are no key."""
+    scope = groups.scope
+
+    def change(node: Node) -> Any | None:
+        if is_query(node) or is_aggregate(node):
+            return node
+        if is_expression(node, "LAMBDA") and lambda_names(node):
+            return node  # its parameters may be named like an alias: columns first, as elsewhere
+        if is_expression(node, "COLUMN_REF") and (name := scope.alias_of(node)):
+            real = scope.real_column(node)
+            if real is None or groups.key_name(real) is None:
+                return scope.aliases[name]
+        return None
+
+    return rewrite(having, change)
 
 
 def _modifier(groups: Groups, modifier: Node) -> Node:
@@ -219,10 +238,15 @@ def _modifier(groups: Groups, modifier: Node) -> Node:
 
 
 def _order_expression(groups: Groups, expression: Node) -> Node:
-    """ORDER BY sees the aliases of the select list first: those stay as they are."""
+    """ORDER BY sees the aliases of the select list first: it names those by their position."""
+    scope = groups.scope
     if is_expression(expression, "COLUMN_REF"):
-        known = groups.scope.alias_of(expression)
-        if known is not None or groups.scope.real_column(expression) is None:
+        name = scope.alias_of(expression)
+        if name is not None:
+            # By position, since two columns may have one name and are renamed then.
+            named = [item.get("alias", "").lower() for item in expand_stars(scope)]
+            return constant("INTEGER", str(named.index(name) + 1))
+        if scope.real_column(expression) is None:
             return expression
     above: Node = groups.above(expression)
     return above

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pipeline.sql_aggregates import kind_of
+from pipeline.sql_aggregates import IN_FILE_ORDER, kind_of
 from pipeline.sql_rows import Pieces, touched_columns
 from pipeline.sql_states import StateColumn, read_states
 from pipeline.sql_tree import Node, canonical, column, rewrite
@@ -66,6 +66,14 @@ class Partials:
         if kind.startswith("refused: "):
             reason = kind.removeprefix("refused: ")
             raise self.scope.error(f"{call['function_name']}() can't be split: {reason}", call)
+        function = call["function_name"].lower()
+        in_order = function in IN_FILE_ORDER and not call["order_bys"]["orders"]
+        if in_order and not call["distinct"] and self._has_sets():
+            raise self.scope.error(
+                f"{function}() needs an ORDER BY inside it where grouping sets, ROLLUP or CUBE bring"
+                f" groups together: {function}(x ORDER BY time)",
+                call,
+            )
         if kind in ("split", "last"):
             self.state_calls["s" + name[1:]] = (call, kind)
         else:
@@ -233,9 +241,10 @@ class Partials:
         tables = []
         for i, (branch, names, expand) in enumerate(sources):
             columns = [self._restored(name) for name in [*self.key_names, *names]]
-            tables.append(
-                f"SELECT {_commas([f'{branch} AS _b', *columns])} FROM partials{i}{expand}"
-            )
+            table = f"SELECT {_commas([f'{branch} AS _b', *columns])} FROM partials{i}{expand}"
+            # Grouping sets bring groups together: in an order that the splits don't change.
+            in_order = f"({table} ORDER BY {_commas(self.key_names)})"
+            tables.append(in_order if branch == 0 and self._has_sets() else table)
         items = list(self.key_names)
         items += [f"{state.finished} AS a{name[1:]}" for name, state in states.items()]
         items += [
@@ -253,14 +262,17 @@ class Partials:
         value = restored(name, self.restore.get(name, ""))
         return name if value == name else f"{value} AS {name}"
 
+    def _has_sets(self) -> bool:
+        """Tell whether grouping sets leave out keys, or are several."""
+        sets = self.sets
+        one_whole = len(sets) == 1 and len(set(sets[0])) == len(self.key_names)
+        return bool(self.key_names and sets and not one_whole)
+
     def _grouping(self) -> str:
-        if not self.key_names:
-            return ""
-        sets = [[f"k{i}" for i in group] for group in self.sets]
-        if len(sets) > 1 or (sets and len(set(sets[0])) < len(self.key_names)):
-            texts = [f"({_commas(group)})" for group in sets]
-            return f" GROUP BY GROUPING SETS ({_commas(texts)})"
-        return f" GROUP BY {_commas(self.key_names)}"
+        if self._has_sets():
+            sets = [f"({_commas(self.key_names[i] for i in group)})" for group in self.sets]
+            return f" GROUP BY GROUPING SETS ({_commas(sets)})"
+        return f" GROUP BY {_commas(self.key_names)}" if self.key_names else ""
 
 
 def _return_type(expression: Node) -> dict[str, Any]:

@@ -56,7 +56,7 @@ def split_rows(scope: Scope, names: Sequence[str], types: Sequence[str]) -> Piec
         touched = list(scope.columns.values())  # REPLACE and RENAME name columns unread
     if _is_stream(scope):
         return _stream(scope, names, types, touched)
-    return _collect(scope, touched)
+    return _collect(scope, names, touched)
 
 
 def _is_stream(scope: Scope) -> bool:
@@ -100,7 +100,7 @@ def _stream(
     )
 
 
-def _collect(scope: Scope, touched: Sequence[str]) -> Pieces:
+def _collect(scope: Scope, names: Sequence[str], touched: Sequence[str]) -> Pieces:
     """Map filters; the whole SELECT runs at finish over the rows that passed."""
     parser, select = scope.parser, scope.select
     rows = parser.text(_filtered(scope, touched))
@@ -120,9 +120,11 @@ def _collect(scope: Scope, touched: Sequence[str]) -> Pieces:
         "where_clause": None,
         "from_table": _subquery(scope, parser.parse(f"SELECT {back} FROM partials0")),
     }
+    fields = ", ".join(quote(name) for name in names)
     return Pieces(
         branches=((map_sql, combine_sql),),
-        finish_sql=parser.text(finish),
+        # Two columns of the user's may have one name.
+        finish_sql=f"SELECT * FROM ({parser.text(finish)}) AS _r({fields})",
         columns=frozenset(name.lower() for name in touched),
     )
 

@@ -28,7 +28,7 @@ def _load(name: str) -> list:
 
 
 @pytest.mark.parametrize("case", _load("equal.toml"))
-@settings(max_examples=4)
+@settings(max_examples=3)
 @given(pieces=cut_tables(), data=st.data())
 def test_any_cut_gives_what_one_plain_query_gives(case, pieces, data):
     """However the table is cut and its partials are combined, names, types and rows are the same."""
