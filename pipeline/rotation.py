@@ -26,7 +26,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_COMPRESSED = re.compile(r"\.(?:gz|gzip|bgz|bz2|xz|lzma|zst|zstd|lz4|Z)$")
+# Texts, not patterns: `re` compiles them at their first use and keeps them, and a run over one file
+# uses few.
+_COMPRESSED = r"\.(?:gz|gzip|bgz|bz2|xz|lzma|zst|zstd|lz4|Z)$"
 
 _YEAR = r"(?P<year>(?:19[7-9]|20[0-9])\d)"
 _DAY = (
@@ -45,26 +47,20 @@ _DATES = (_DAY_EPOCH, _DAY, _WEEK, _YEAR, _EPOCH)
 
 _COUNTER = r"(?:\.(?P<counter>\d{1,3}))?"
 _EXTENSION = r"(?P<ext>\.[A-Za-z][\w-]{0,15})?"
-_DATED = tuple(
-    re.compile(rf"(?P<stem>.+?)[-_.]{date}{_COUNTER}{_EXTENSION}", re.ASCII) for date in _DATES
-)
+_DATED = tuple(rf"(?P<stem>.+?)[-_.]{date}{_COUNTER}{_EXTENSION}" for date in _DATES)
 # A name that begins with its date: there a bare year says too little about what it is.
 _DATE_FIRST = tuple(
-    re.compile(rf"{date}(?P<stem>){_COUNTER}(?P<ext>[-_.].+)?", re.ASCII)
-    for date in (_DAY_EPOCH, _DAY, _WEEK)
+    rf"{date}(?P<stem>){_COUNTER}(?P<ext>[-_.].+)?" for date in (_DAY_EPOCH, _DAY, _WEEK)
 )
-_NUMBERED = re.compile(r"(?P<stem>.+)\.(?P<number>\d{1,3})", re.ASCII)
-_NUMBER_INSIDE = re.compile(
-    r"(?P<stem>.+)\.(?P<number>\d{1,3})(?P<ext>\.(?:log|txt|out|err|json))", re.ASCII
-)
-_ADDRESS = re.compile(r"(?:.*[^\d.])?(?:\d{1,3}\.){3}\d{1,3}(?:\.[a-z]+)?", re.ASCII)
+_NUMBERED = r"(?P<stem>.+)\.(?P<number>\d{1,3})"
+_NUMBER_INSIDE = r"(?P<stem>.+)\.(?P<number>\d{1,3})(?P<ext>\.(?:log|txt|out|err|json))"
+_ADDRESS = r"(?:.*[^\d.])?(?:\d{1,3}\.){3}\d{1,3}(?:\.[a-z]+)?"
 
-_COMPONENT_DATES = tuple(re.compile(rf"(?:\w+=)?{date}", re.ASCII) for date in (_DAY, _WEEK))
-_DATE_FOLDERS = re.compile(
+_COMPONENT_DATES = tuple(rf"(?:\w+=)?{date}" for date in (_DAY, _WEEK))
+_DATE_FOLDERS = (
     r"(?:^|/)(?:y(?:ear)?=)?(?P<year>(?:19[7-9]|20[0-9])\d)"
     r"/(?:m(?:onth)?=)?(?P<month>0?[1-9]|1[0-2])"
-    r"(?:/(?:d(?:ay)?=)?(?P<day>0?[1-9]|[12]\d|3[01]))?(?=/|$)",
-    re.ASCII,
+    r"(?:/(?:d(?:ay)?=)?(?P<day>0?[1-9]|[12]\d|3[01]))?(?=/|$)"
 )
 
 # First item of an order key. A set that changed from numbers to dates did so in this direction
@@ -116,7 +112,7 @@ def parse_name(url: str) -> RotatedName:
     """  # noqa: E501  (an example's output is one line)
     before, path, after = _split_chain(url)
     folder, slash, name = path.rpartition("/")
-    plain_name = _COMPRESSED.sub("", name) or name
+    plain_name = re.sub(_COMPRESSED, "", name) or name
     compression = name[len(plain_name) :]
     stem, ext, order, date, is_tentative = _parse_plain_name(plain_name)
     base_name = stem + ext
@@ -137,6 +133,8 @@ def group_sets(urls: Sequence[str]) -> list[list[str]]:
     Sets stand in the order of their first file in ``urls``. Files with equal place in a set
     (``maillog.1`` beside ``maillog.1.gz``) follow each other by name.
     """
+    if len(urls) == 1:
+        return [list(urls)]
     names = {url: parse_name(url) for url in urls}
     live = {name.base for name in names.values() if name.order[0] == _LIVE}
     sets: dict[str, list[str]] = {}
@@ -148,6 +146,8 @@ def group_sets(urls: Sequence[str]) -> list[list[str]]:
 
 def newest_first(rotated_set: Sequence[str]) -> list[list[str]]:
     """Return the places of a set of `group_sets`, newest first; twins share one place."""
+    if len(rotated_set) == 1:
+        return [list(rotated_set)]
     places = groupby(rotated_set, key=lambda url: parse_name(url).order)
     return [list(place) for _, place in places][::-1]
 
@@ -171,7 +171,7 @@ def _split_chain(url: str) -> tuple[str, str, str]:
 def _parse_plain_name(name: str) -> tuple[str, str, tuple[int, ...], datetime | None, bool]:
     """Return stem, extension, order, date and doubt of a file's name without compression."""
     for pattern in (*_DATED, *_DATE_FIRST):
-        match = pattern.fullmatch(name)
+        match = re.fullmatch(pattern, name, re.ASCII)
         date = _date_of(match) if match else None
         if match and date:
             counter = int(match["counter"] or 0)
@@ -179,10 +179,10 @@ def _parse_plain_name(name: str) -> tuple[str, str, tuple[int, ...], datetime | 
             order: tuple[int, ...] = (_BY_DATE, seconds, counter)
             return match["stem"], match["ext"] or "", order, date, False
     # Logs of many hosts are often named by address: 10.0.0.1 is no rotated 10.0.0.
-    if not _ADDRESS.fullmatch(name):
-        if match := _NUMBERED.fullmatch(name):
+    if not re.fullmatch(_ADDRESS, name, re.ASCII):
+        if match := re.fullmatch(_NUMBERED, name, re.ASCII):
             return match["stem"], "", (_BY_NUMBER, -int(match["number"])), None, False
-        if match := _NUMBER_INSIDE.fullmatch(name):
+        if match := re.fullmatch(_NUMBER_INSIDE, name, re.ASCII):
             order = (_BY_NUMBER, -int(match["number"]))
             return match["stem"], match["ext"], order, None, True
     if name.endswith(".old") and len(name) > len(".old"):
@@ -195,11 +195,11 @@ def _date_in_folders(folder: str) -> datetime | None:
     folders = folder.split("/")
     for component in reversed(folders):
         for pattern in _COMPONENT_DATES:
-            match = pattern.fullmatch(component)
+            match = re.fullmatch(pattern, component, re.ASCII)
             if match and (date := _date_of(match)):
                 return date
     found = None
-    for match in _DATE_FOLDERS.finditer(folder):
+    for match in re.finditer(_DATE_FOLDERS, folder, re.ASCII):
         found = _date_of(match) or found
     return found
 

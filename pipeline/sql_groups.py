@@ -149,6 +149,9 @@ def split_groups(scope: Scope, names: list[str], *, is_distinct: bool = False) -
         resolved = scope.resolve(expression)
         groups.keys.setdefault(canonical(resolved), resolved)
         order.append(list(groups.keys).index(canonical(resolved)))
+    if sets and any(len({order[i] for i in group}) < len(group) for group in sets):
+        # DuckDB keeps equal keys apart here and shows the first one's value (2.0.0).
+        raise scope.error("a key stands twice in the grouping sets", select["group_expressions"][0])
     above = _above(groups, items, names)
     return Partials(groups, [[order[i] for i in group] for group in sets or []]).pieces(above)
 
@@ -206,6 +209,10 @@ def _above(groups: Groups, items: list[Node], names: list[str]) -> Node:
     }
 
 
+def _is_column(item: Node, name: str) -> bool:
+    return is_expression(item, "COLUMN_REF") and item["column_names"][-1].lower() == name
+
+
 def _with_aliases(groups: Groups, having: Any) -> Any:
     """Copy HAVING with aliases put in; there they come before columns that are no key."""
     scope = groups.scope
@@ -221,7 +228,29 @@ def _with_aliases(groups: Groups, having: Any) -> Any:
                 return scope.aliases[name]
         return None
 
-    return rewrite(having, change)
+    aliased = rewrite(having, change)
+    if groups.scope.select["aggregate_handling"] == "FORCE_AGGREGATES":
+        _refuse_bare_columns(groups, aliased)
+    return aliased
+
+
+def _refuse_bare_columns(groups: Groups, having: Any) -> None:
+    """With GROUP BY ALL, DuckDB also groups by the columns in HAVING that are no key (2.0.0)."""
+
+    def check(node: Node) -> Any | None:
+        if is_query(node) or is_aggregate(node):
+            return node
+        if is_expression(node, "COLUMN_REF"):
+            real = groups.scope.real_column(node)
+            if real is not None and groups.key_name(real) is None:
+                raise groups.scope.error(
+                    "HAVING after GROUP BY ALL splits the groups by this column: name the keys"
+                    " in GROUP BY",
+                    node,
+                )
+        return None
+
+    rewrite(having, check)
 
 
 def _modifier(groups: Groups, modifier: Node) -> Node:
@@ -244,7 +273,10 @@ def _order_expression(groups: Groups, expression: Node) -> Node:
         name = scope.alias_of(expression)
         if name is not None:
             # By position, since two columns may have one name and are renamed then.
-            named = [item.get("alias", "").lower() for item in expand_stars(scope)]
+            items = expand_stars(scope)
+            named = [item.get("alias", "").lower() for item in items]
+            if any(not alias and _is_column(item, name) for alias, item in zip(named, items)):
+                raise scope.error(f"two columns are named {name}: which comes first?", expression)
             return constant("INTEGER", str(named.index(name) + 1))
         if scope.real_column(expression) is None:
             return expression

@@ -7,13 +7,14 @@ no group key.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import QueryError, unknown_name
 from pipeline.sql_tree import (
     Node,
     Parser,
+    canonical,
     char_position,
     column,
     is_expression,
@@ -60,6 +61,7 @@ class Scope:
     columns: Mapping[str, str]
     sql: str
     aliases: Mapping[str, Node] = field(default_factory=dict)
+    doubled: frozenset[str] = _NOTHING  # aliases of two different items: DuckDB takes either
 
     def error(self, message: str, node: Node) -> QueryError:
         """Return an error that points at a node."""
@@ -112,9 +114,11 @@ class Scope:
     def alias_of(self, node: Node, active: frozenset[str] = _NOTHING) -> str | None:
         """Name of the alias that a reference can mean, in lower case."""
         name: str = node["column_names"][0].lower()
-        if len(node["column_names"]) == 1 and name in self.aliases and name not in active:
-            return name
-        return None
+        if len(node["column_names"]) > 1 or name not in self.aliases or name in active:
+            return None
+        if name in self.doubled:
+            raise self.error(f"two columns are named {name}: give them different names", node)
+        return name
 
     def is_constant(self, resolved: Any) -> bool:
         """Tell whether a resolved expression is the same for every row."""
@@ -176,10 +180,12 @@ def make_scope(
         raise scope.error("columns can't be renamed in FROM: use AS in the select list", table)
     named: Node = rewrite(select, name_position)
     aliases: dict[str, Node] = {}
+    doubled = set()
     for item in named["select_list"]:
-        if item.get("alias"):
-            aliases.setdefault(item["alias"].lower(), item)
-    return Scope(parser, named, relation, scope.qualifier, known, sql, aliases)
+        name = (item.get("alias") or "").lower()
+        if name and canonical(aliases.setdefault(name, item)) != canonical(item):
+            doubled.add(name)
+    return replace(scope, select=named, aliases=aliases, doubled=frozenset(doubled))
 
 
 def has_window(tree: Any) -> bool:

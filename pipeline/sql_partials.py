@@ -70,8 +70,8 @@ class Partials:
         in_order = function in IN_FILE_ORDER and not call["order_bys"]["orders"]
         if in_order and not call["distinct"] and self._has_sets():
             raise self.scope.error(
-                f"{function}() needs an ORDER BY inside it where grouping sets, ROLLUP or CUBE bring"
-                f" groups together: {function}(x ORDER BY time)",
+                f"{function}() needs an ORDER BY inside it where grouping sets, ROLLUP or CUBE"
+                f" bring groups together: {function}(x ORDER BY time)",
                 call,
             )
         if kind in ("split", "last"):

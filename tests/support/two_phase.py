@@ -136,7 +136,7 @@ def _sort_key(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
     if isinstance(value, (list, tuple)):
-        return "\t".join(map(_sort_key, value))
+        return f"[{', '.join(map(_sort_key, value))}]"
     return repr(value)
 
 
