@@ -66,7 +66,9 @@ ORDERED = words(
 
 #: Those that follow the order of rows in the file. Grouping sets refuse them: there the rows of
 #: several groups meet again, and partials don't tell in which order they came.
-IN_FILE_ORDER = words("arbitrary array_agg first group_concat last list listagg string_agg")
+IN_FILE_ORDER = words(
+    "any_value arbitrary array_agg first group_concat last list listagg string_agg"
+)
 
 #: With ORDER BY these are the row where the order's sort key is least or greatest, which is also
 #: how DuckDB's optimizer runs them, ties included.

@@ -149,11 +149,22 @@ def split_groups(scope: Scope, names: list[str], *, is_distinct: bool = False) -
         resolved = scope.resolve(expression)
         groups.keys.setdefault(canonical(resolved), resolved)
         order.append(list(groups.keys).index(canonical(resolved)))
-    if sets and any(len({order[i] for i in group}) < len(group) for group in sets):
-        # DuckDB keeps equal keys apart here and shows the first one's value (2.0.0).
-        raise scope.error("a key stands twice in the grouping sets", select["group_expressions"][0])
+    if sets and len(sets) > 1:
+        _check_sets(groups, [[order[i] for i in group] for group in sets])
     above = _above(groups, items, names)
     return Partials(groups, [[order[i] for i in group] for group in sets or []]).pieces(above)
+
+
+def _check_sets(groups: Groups, sets: list[list[int]]) -> None:
+    """Refuse keys for which DuckDB's rollup differs from one over states (2.0.0)."""
+    scope = groups.scope
+    place = scope.select["group_expressions"][0]
+    if any(len(set(group)) < len(group) for group in sets):
+        # DuckDB keeps equal keys apart and shows the first one's value.
+        raise scope.error("a key stands twice in one of the grouping sets", place)
+    if any(scope.is_constant(key) for key in groups.keys.values()):
+        # A constant shows its value where it is rolled up, a key NULL.
+        raise scope.error("a constant can't be a key of grouping sets", place)
 
 
 def expand_stars(scope: Scope) -> list[Node]:
@@ -275,7 +286,10 @@ def _order_expression(groups: Groups, expression: Node) -> Node:
             # By position, since two columns may have one name and are renamed then.
             items = expand_stars(scope)
             named = [item.get("alias", "").lower() for item in items]
-            if any(not alias and _is_column(item, name) for alias, item in zip(named, items)):
+            if any(
+                not alias and _is_column(item, name)
+                for alias, item in zip(named, items, strict=True)
+            ):
                 raise scope.error(f"two columns are named {name}: which comes first?", expression)
             return constant("INTEGER", str(named.index(name) + 1))
         if scope.real_column(expression) is None:

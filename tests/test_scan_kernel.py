@@ -190,3 +190,19 @@ def test_a_line_of_a_megabyte_is_counted_whole_and_its_text_cut():
 
     assert (len(text) - 23, (1 << 20) - 18) == (first["bytes"], len(first["message"]))
     assert "c" == second["message"]
+
+
+def test_counts_of_splits_add_up_to_those_of_the_file():
+    """A step back inside a later split counts, and one between two splits."""
+
+    def counts(text: bytes):
+        scanner = LineScanner(frozenset(), 4)
+        scanner.begin_file("f", _TABLE)
+        list(scanner.scan(Block(bytearray(text), len(text), 0)))
+        return scanner.counts()
+
+    lines = [b"Dec 20 00:00:00 a b: c\n", b"nothing\n", b"Jan  2 00:00:00 a b: c\n"] * 3
+    for cut in range(len(lines) + 1):
+        added = counts(b"".join(lines[:cut]))
+        added.add(counts(b"".join(lines[cut:])))
+        assert counts(b"".join(lines)) == added
