@@ -65,7 +65,8 @@ ORDERED = words(
 )
 
 #: Those that follow the order of rows in the file. Grouping sets refuse them: there the rows of
-#: several groups meet again, and partials don't tell in which order they came.
+#: several groups meet again, and partials don't tell in which order they came. (``arg_min`` and
+#: its like stay: of rows with equal measures they may then take another than the file's first.)
 IN_FILE_ORDER = words(
     "any_value arbitrary array_agg first group_concat last list listagg string_agg"
 )

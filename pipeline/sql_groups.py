@@ -227,6 +227,7 @@ def _is_column(item: Node, name: str) -> bool:
 def _with_aliases(groups: Groups, having: Any) -> Any:
     """Copy HAVING with aliases put in; there they come before columns that are no key."""
     scope = groups.scope
+    is_all = scope.select["aggregate_handling"] == "FORCE_AGGREGATES"
 
     def change(node: Node) -> Any | None:
         if is_query(node) or is_aggregate(node):
@@ -237,10 +238,12 @@ def _with_aliases(groups: Groups, having: Any) -> Any:
             real = scope.real_column(node)
             if real is None or groups.key_name(real) is None:
                 return scope.aliases[name]
+            if is_all and canonical(scope.resolve(scope.aliases[name])) != canonical(real):
+                raise scope.error(f"{name} is a column and an alias: which is meant?", node)
         return None
 
     aliased = rewrite(having, change)
-    if groups.scope.select["aggregate_handling"] == "FORCE_AGGREGATES":
+    if is_all:
         _refuse_bare_columns(groups, aliased)
     return aliased
 
