@@ -6,7 +6,7 @@ import dataclasses
 import json
 from typing import TYPE_CHECKING
 
-from pipeline.text import escape_visibly, in_bytes
+from pipeline.text import clean, escape_visibly, in_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,15 +19,19 @@ MAX_NOTES = 20
 
 def account_json(account: Account) -> str:
     """Return the account as JSON text; its keys are a contract."""
-    return json.dumps(dataclasses.asdict(account), indent=1, ensure_ascii=False) + "\n"
+    text = json.dumps(dataclasses.asdict(account), indent=1, ensure_ascii=False)
+    return clean(text) + "\n"
 
 
 def account_line(account: Account) -> str:
     """Return the account in one line."""
-    n_bad = len({damage.file for damage in account.damaged})
-    whole = max(0, account.files - n_bad)
+    read = {one["file"] for one in account.years}
+    bad = {damage.file for damage in account.damaged}
+    n_bad = len(bad)
+    n_named = account.files + len(bad - read)
+    whole = account.files - len(bad & read)
     parts = [
-        f"{whole:,} of {account.files:,} files whole"
+        f"{whole:,} of {n_named:,} files whole"
         if n_bad
         else f"{account.files:,} file{'s' * (account.files != 1)} whole",
         f"{account.lines:,} lines",
@@ -61,8 +65,9 @@ def account_warnings(account: Account) -> list[str]:
     guessed = sum("guessed" in str(one["evidence"]) for one in account.years)
     if guessed:
         notes.append(
-            f"the years of {guessed} file{'s' * (guessed != 1)} are guessed from the file "
-            "time: nothing in the lines or names tells them. --year Y sets that of the newest line"
+            f"the years of {guessed} file{'s' * (guessed != 1)} are guessed, from the file "
+            "time or the begin of the run: nothing in the lines or names tells them. --year Y "
+            "sets that of the newest line"
         )
     return _cut(notes)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 import sys
@@ -26,6 +27,8 @@ EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_DAMAGED = 3
 EXIT_INTERRUPTED = 130
+
+_STDOUT_ERRORS = (errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EFBIG, errno.EBADF)
 
 
 def run_command_line(arguments: Sequence[str]) -> int:
@@ -57,6 +60,12 @@ def run_command_line(arguments: Sequence[str]) -> int:
         code = EXIT_USAGE
     except SawlogError as error:
         _say(f"sawlog: {error}")
+        code = EXIT_FAILED
+    except OSError as error:
+        if error.errno not in _STDOUT_ERRORS:
+            raise
+        _say(f"sawlog: the result can't be written: {error.strerror}")
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = EXIT_FAILED
     except Exception:
         # Libraries make errors of their own of a Ctrl-C that meets them inside a call.

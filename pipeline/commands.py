@@ -24,12 +24,12 @@ _DAMAGED = 3
 
 def run_jobs_command(jobs: Sequence[Job], sources: Sequence[str], **options: Any) -> int:
     """Run jobs over sources; return the exit code."""
-    from pipeline.render import check_format, check_outputs
+    from pipeline.render import check_format
     from pipeline.run import plan_queries, run_jobs
 
     names = [job.name for job in jobs]
     settings = _begin(sources, options)
-    check_outputs(options["outputs"], names)
+    _check_outputs(sources, options, names)
     check_format(options["to"], names)
     planned = plan_queries(jobs, settings)
     is_by_row = options["to"] in ("csv", "values", "ndjson")
@@ -79,11 +79,10 @@ def _stream(
 def run_files_command(sources: Sequence[str], *, quick: bool, **options: Any) -> int:
     """Tell of each file; return the exit code."""
     from pipeline.files import describe_files, describe_quickly
-    from pipeline.render import check_outputs
     from pipeline.run import find_inputs, run_jobs
 
     settings = _begin(sources, options)
-    check_outputs(options["outputs"], ["files"])
+    _check_outputs(sources, options, ["files"])
     inputs = find_inputs(sources, settings)
     if quick:
         table = describe_quickly(inputs)
@@ -147,6 +146,20 @@ def run_demo_command(directory: str, size_mb: int | None) -> int:
     print(f"{done.lines:,} lines, {size} of text in {len(done.paths)} files", file=sys.stderr)
     print(f"sawlog volume {directory}/maillog*")
     return 0
+
+
+def _check_outputs(sources: Sequence[str], options: dict[str, Any], names: Sequence[str]) -> None:
+    """Refuse before the run what could not be written after it, or would be written over."""
+    from pipeline.render import check_outputs
+
+    check_outputs(options["outputs"], names)
+    account = options["account_path"]
+    written = [*options["outputs"], *([account] if account else [])]
+    if account and "://" not in account and not Path(account).absolute().parent.is_dir():
+        raise UsageError(f"--account {account}: there is no such folder")
+    for path in map(Path, written):
+        if path.exists() and any(Path(s).exists() and path.samefile(s) for s in sources):
+            raise UsageError(f"{path} is one of the sources; it would be overwritten")
 
 
 def _begin(sources: Sequence[str], options: dict[str, Any]) -> Settings:

@@ -66,9 +66,7 @@ def query(sql: str) -> pa.Table:
         raise LimitError(
             f"there is not enough memory for the groups of this query: {error}"
         ) from None
-    except (
-        duckdb.DataError
-    ) as error:  # conversion, out of range, invalid input: the data's, not ours
+    except (duckdb.DataError, duckdb.InvalidInputException) as error:
         raise QueryError(f"the query fails on some line: {error}") from None
 
 

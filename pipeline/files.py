@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from pipeline.text import in_bytes
+from pipeline.text import clean, in_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -54,7 +54,7 @@ def describe_files(inputs: Inputs, counts: Mapping[str, FileCounts]) -> pa.Table
                 _say_damage(of_file.damage),
             )
         )
-    return _table(rows)
+    return _table(rows + _unread(inputs))
 
 
 def describe_quickly(inputs: Inputs) -> pa.Table:
@@ -83,7 +83,7 @@ def describe_quickly(inputs: Inputs) -> pa.Table:
                 None,
             )
         )
-    return _table(rows)
+    return _table(rows + _unread(inputs))
 
 
 def describe_plan(
@@ -94,7 +94,7 @@ def describe_plan(
     for (file, head), of_file in zip(inputs.files, tasks, strict=True):
         rows.append(
             {
-                "file": file.url,
+                "file": clean(file.url),
                 "compression": head.compression,
                 "stored_bytes": file.size,
                 "splits": len(of_file),
@@ -152,6 +152,16 @@ def _why(compression: str, size: int | None, n_splits: int, plan: MapPlan, task:
     return reasons.get(compression, "a small file")
 
 
+def _unread(inputs: Inputs) -> list[tuple[object, ...]]:
+    """Return a row for each input that could not be read at all, or stands in another file."""
+    read = {file.url for file, _ in inputs.files}
+    return [
+        (damage.file, *[None] * 7, _say_damage(damage))
+        for damage in inputs.account.damaged
+        if damage.file not in read
+    ]
+
+
 def _say_damage(damage: Damage | None) -> str | None:
     if damage is None:
         return None
@@ -167,6 +177,7 @@ def _microseconds(moment: datetime | None) -> int | None:
 
 
 def _table(rows: Sequence[tuple[object, ...]]) -> pa.Table:
+    rows = [(clean(str(row[0])), *row[1:]) for row in rows]
     columns = list(zip(*rows, strict=True)) or [()] * len(_COLUMNS)
     return pa.Table.from_arrays(
         [pa.array(values, field.type) for values, field in zip(columns, _COLUMNS, strict=True)],

@@ -12,6 +12,8 @@ from pipeline.model import Head
 from pipeline.source import open_stored
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pipeline.compression.base import PlainReader
     from pipeline.model import SourceFile
 
@@ -46,6 +48,7 @@ class _Replayed(io.RawIOBase):
 
 
 _stdin: dict[str, bytes] = {}
+_spooled: dict[str, Path] = {}
 
 
 def stdin_head() -> bytes:
@@ -58,10 +61,20 @@ def stdin_head() -> bytes:
 def forget_stdin() -> None:
     """Forget what was read ahead of standard input; for a process that gets another one."""
     _stdin.clear()
+    _spooled.clear()
+
+
+def spool_stdin() -> None:
+    """Copy standard input into the temporary folder, so that it can be read more than once."""
+    from pipeline.sources.spool import spool_stream
+
+    _spooled[STDIN] = spool_stream(stdin_stream())
 
 
 def stdin_stream() -> BinaryIO:
-    """Return standard input from its begin; once."""
+    """Return standard input from its begin; once, unless it is spooled."""
+    if STDIN in _spooled:
+        return _spooled[STDIN].open("rb", buffering=0)
     return _Replayed(stdin_head(), sys.stdin.buffer)  # type: ignore[return-value]
 
 

@@ -28,6 +28,8 @@ class SourceFile:
         Named by the user rather than found in a directory: then it is read whatever it holds.
     options : tuple of (str, str)
         fsspec storage options.
+    inode : tuple of (int, int) or None
+        Device and inode of a local file: another one under its name is another file.
     """
 
     url: str
@@ -35,6 +37,7 @@ class SourceFile:
     mtime: float | None = None
     explicit: bool = True
     options: tuple[tuple[str, str], ...] = ()
+    inode: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

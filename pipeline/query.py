@@ -132,6 +132,8 @@ def _columns_of(where: str) -> frozenset[str]:
     try:
         # The line end: a comment at the end of the condition must not hide the bracket.
         plan = plan_query(f"SELECT 1 FROM lines WHERE ({where}\n)", RELATIONS)
+        # Between other brackets it must hold, too: else its own are not balanced.
+        plan_query(f"SELECT 1 FROM lines WHERE [{where}\n] IS NOT NULL", RELATIONS)
     except QueryError as error:
         raise UsageError(f"--where takes a condition on one line: {error.message}") from None
     query = plan.queries[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -179,16 +180,19 @@ def find_inputs(arguments: Sequence[str], settings: Settings) -> Inputs:
     SourceError
         Not one argument could be read.
     """
-    from pipeline.head import read_head, read_tail, stdin_head, stdin_stream
+    from pipeline.head import STDIN, read_head, read_tail, spool_stdin, stdin_head, stdin_stream
     from pipeline.source import find_sources
     from pipeline.years import last_stamp, resolve_years
 
-    listing = find_sources(
-        arguments,
-        rotated=settings.rotated,
-        options=settings.storage_options,
-        stdin=lambda: (stdin_head(), stdin_stream()),
-    )
+    if settings.year is not None and STDIN in arguments:
+        spool_stdin()  # its newest line is looked for before it is read
+    with ExitStack() as stack:
+        listing = find_sources(
+            arguments,
+            rotated=settings.rotated,
+            options=settings.storage_options,
+            stdin=lambda: (stdin_head(), stack.enter_context(stdin_stream())),
+        )
     account = Account()
     account.skipped = [{"file": url, "why": why} for url, why in listing.skipped]
     account.damaged = [

@@ -16,7 +16,6 @@ from pipeline.sql_tree import (
     Parser,
     canonical,
     char_position,
-    column,
     is_expression,
     is_query,
     lambda_names,
@@ -45,7 +44,7 @@ class Scope:
     Attributes
     ----------
     select : dict
-        Its node, positional references already named.
+        Its node.
     relation, qualifier : str
         The relation that it reads, and the name it goes by there.
     columns : mapping of str to str
@@ -116,6 +115,8 @@ class Scope:
         name: str = node["column_names"][0].lower()
         if len(node["column_names"]) > 1 or name not in self.aliases or name in active:
             return None
+        if name == self.qualifier.lower():
+            raise self.unknown(node)  # DuckDB takes it for the whole row
         if name in self.doubled:
             raise self.error(f"two columns are named {name}: give them different names", node)
         return name
@@ -163,29 +164,20 @@ def make_scope(
 ) -> Scope:
     """Return the scope of a SELECT whose FROM is one relation."""
     table = select["from_table"]
-    names = list(columns)
-
-    def name_position(node: Node) -> Any | None:
-        if is_query(node) and node is not select:
-            return node
-        if is_expression(node, "POSITIONAL_REFERENCE"):
-            if not 1 <= node["index"] <= len(names):
-                raise scope.error(f"there is no column #{node['index']}", node)
-            return {**column(names[node["index"] - 1]), "alias": node.get("alias", "")}
-        return None
-
-    known = {name.lower(): name for name in names}
+    known = {name.lower(): name for name in columns}
     scope = Scope(parser, select, relation, table["alias"] or relation, known, sql)
     if table["column_name_alias"]:
         raise scope.error("columns can't be renamed in FROM: use AS in the select list", table)
-    named: Node = rewrite(select, name_position)
+    for node in walk(_without_subqueries({**select, "cte_map": None, "type": ""})):
+        if is_expression(node, "POSITIONAL_REFERENCE"):
+            raise scope.error(f"#{node['index']} can't be used here: name the column", node)
     aliases: dict[str, Node] = {}
     doubled = set()
-    for item in named["select_list"]:
+    for item in select["select_list"]:
         name = (item.get("alias") or "").lower()
         if name and canonical(aliases.setdefault(name, item)) != canonical(item):
             doubled.add(name)
-    return replace(scope, select=named, aliases=aliases, doubled=frozenset(doubled))
+    return replace(scope, aliases=aliases, doubled=frozenset(doubled))
 
 
 def has_window(tree: Any) -> bool:

@@ -44,3 +44,8 @@ def in_bytes(n: float) -> str:
             break
         n /= 1000
     return f"{n:.0f} {unit}" if unit == "B" or n >= 99.5 else f"{n:.1f} {unit}"
+
+
+def clean(text: str) -> str:
+    """Return a file's name as text that can be written anywhere: a name may be no UTF-8."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

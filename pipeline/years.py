@@ -140,11 +140,15 @@ def resolve_years(
 def _best_anchor(file: SourceFile, head: Head, newer: Anchor | None, now: datetime) -> Anchor:
     """Return the anchor by the best evidence there is."""
     if found := find_evidence(head.text, now):
-        return Anchor(found.time + _HALF_YEAR, found.kind, is_guess=False)
+        return Anchor(
+            min(found.time + _HALF_YEAR, max(found.time, now) + _SLACK), found.kind, is_guess=False
+        )
     name_date = parse_name(file.url).date
     # A name of a year or month in progress lies after now, but not by more than a year.
     if name_date and is_credible(name_date, now + timedelta(days=366)):
-        return Anchor(name_date + _NAME_SLACK, "file name", is_guess=False)
+        return Anchor(
+            min(name_date + _NAME_SLACK, max(name_date, now) + _SLACK), "file name", is_guess=False
+        )
     own = list(_own_times(file, head, now))
     if newer:
         tightest = min(own, key=lambda anchor: anchor.limit, default=newer)

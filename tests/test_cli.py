@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tarfile
 import time
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -374,7 +375,7 @@ def test_quiet_says_only_warnings(sawlog, log, demo):
 
 def test_a_guessed_year_is_said_once(sawlog, log, tmp_path):
     """With nothing better than the file's time the years are called guessed; --year ends that."""
-    assert 1 == sawlog("volume", log).err.count("guessed from the file time")
+    assert 1 == sawlog("volume", log).err.count("guessed, from the file time")
     ran = sawlog("volume", log, "--year", 1999, "--to", "csv")
     assert "1999-12-26,kernel" in ran.out
     assert "guessed" not in ran.err
@@ -490,3 +491,106 @@ def test_a_small_log_imports_neither_dask_nor_fsspec(log):
     )
 
     assert (0, "") == (ran.returncode, ran.stderr)
+
+
+def test_year_on_standard_input_reads_all_of_it(sawlog, demo):
+    """The newest line of a pipe is looked for, and then the pipe is read: no line is lost."""
+    text = (demo / "maillog").read_bytes()
+    for stored in (text, gzip.compress(text)):
+        ran = sawlog(
+            "sql",
+            "SELECT count(*), max(day) FROM lines",
+            "-",
+            "--year",
+            2008,
+            "--to",
+            "values",
+            stdin=stored,
+        )
+        assert (0, f"{text.count(10)},2008-01-07\n") == (ran.code, ran.out)
+
+
+def test_no_line_is_of_the_future(sawlog, tmp_path):
+    """Evidence in a head allows half a year after it, but nothing later than the run."""
+    now = datetime.now().astimezone()
+    later = now + timedelta(days=60)
+    path = tmp_path / "x"
+    path.write_bytes(
+        f"{now:%Y-%m-%dT%H:%M:%S} a b: c\n{later:%b} {later.day:2d} 00:00:00 a b: c\n".encode()
+    )
+
+    out = sawlog("sql", "SELECT max(time) FROM lines", path, "--to", "values").out
+    assert out.startswith(f"{now:%Y-%m-%d}")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT message::INTEGER FROM lines",
+        "SELECT strptime('x' || message, '%Y') FROM lines",
+        "SELECT count(*) FROM lines WHERE regexp_matches('a', message || '(')",
+    ],
+)
+def test_a_query_that_fails_on_a_line_is_no_traceback(sawlog, log, query):
+    """What the data make impossible is the query's fault: exit 2 and what DuckDB says."""
+    ran = sawlog("sql", query, log)
+
+    assert 2 == ran.code
+    assert "fails on some line" in ran.err
+    assert "Traceback" not in ran.err
+
+
+def test_brackets_of_where_must_balance(sawlog, log):
+    """A typical mistake of quoting is refused, not run as something else."""
+    assert 2 == sawlog("volume", log, "--where", "1=1) OR (1=1").code
+
+
+def test_a_name_that_is_no_utf8(sawlog, tmp_path):
+    """Every table and the account can show it."""
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/bad\xff")).write_bytes(_LOG)
+
+    assert 0 == sawlog("files", tmp_path, "--to", "csv").code
+    assert 0 == sawlog("volume", tmp_path, "--account", tmp_path.parent / "a.json").code
+
+
+def test_an_input_that_could_not_be_read_has_a_row_in_files(sawlog, log, tmp_path):
+    """sawlog files names what is missing, and the account counts what is whole."""
+    ran = sawlog("files", log, tmp_path / "nothere", "--to", "csv")
+
+    assert 3 == ran.code
+    assert f"{tmp_path / 'nothere'},,,,,,,,missing" in ran.out
+    assert "1 of 2 files whole" in ran.err
+
+
+def test_a_source_is_not_written_over(sawlog, log):
+    """-o PATH that names a source is refused."""
+    csv = log.with_suffix(".csv")
+    csv.write_bytes(_LOG)
+
+    assert 2 == sawlog("volume", csv, "-o", csv).code
+    assert _LOG == csv.read_bytes()
+
+
+def test_another_file_under_the_same_name_is_not_read(tmp_path):
+    """logrotate renames files during a run: what was planned is read, or it is said."""
+    from pipeline.errors import SourceError
+    from pipeline.source import find_sources, open_stored
+
+    path = tmp_path / "maillog"
+    path.write_bytes(_LOG)
+    (file,) = find_sources([str(path)]).files
+    path.rename(tmp_path / "maillog.1")
+    path.write_bytes(_LOG)
+
+    with pytest.raises(SourceError, match="changed"):
+        open_stored(file)
+
+
+def test_closed_and_full_streams(log):
+    """Closed descriptors and a full disk behind stdout are no tracebacks."""
+    for redirect, code in ((">&-", 0), ("2>&-", 0), ("<&-", 0), (">/dev/full", 1)):
+        command = " ".join(_command("volume", log, "--to", "csv", "--year", 2007, "-q"))
+        ran = subprocess.run(
+            ["bash", "-c", f"{command} {redirect}"], capture_output=True, text=True, check=False
+        )
+        assert (code, False) == (ran.returncode, "Traceback" in ran.stderr), (redirect, ran.stderr)

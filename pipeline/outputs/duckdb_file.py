@@ -32,3 +32,5 @@ def write_duckdb(results: Mapping[str, pa.Table], path: Path) -> None:
             quoted = name.replace("\0", "").replace('"', '""')
             connection.execute(f'CREATE TABLE "{quoted}" AS SELECT * FROM "sawlog rows"')
             connection.unregister("sawlog rows")
+        # Closing writes the rest, and says nothing when the disk is full.
+        connection.execute("CHECKPOINT")

@@ -68,7 +68,8 @@ def identity_of(status: os.stat_result) -> tuple[int, int]:
 
 def describe_status(url: str, status: os.stat_result, *, explicit: bool = True) -> SourceFile:
     """Return a local source file as the file system describes it."""
-    return SourceFile(url, status.st_size, status.st_mtime, explicit)
+    inode = (status.st_dev, status.st_ino)
+    return SourceFile(url, status.st_size, status.st_mtime, explicit, inode=inode)
 
 
 def is_hidden(url: str) -> bool:

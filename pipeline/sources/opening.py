@@ -29,14 +29,19 @@ def open_stored(file: SourceFile) -> BinaryIO:
     Raises
     ------
     SourceError
-        It is missing, denied or can't be opened.
+        It is missing, denied or can't be opened, or another file has taken its name.
     """
     path = pipes.get(file.url) or local_path(file.url)
     if path is not None:
         try:
-            return cast("BinaryIO", Path(path).open("rb", buffering=0))
+            stored = Path(path).open("rb", buffering=0)  # noqa: SIM115  (the caller closes it)
+            now = os.fstat(stored.fileno())
         except (OSError, ValueError) as error:
             raise source_error(file.url, error) from error
+        if file.inode is not None and file.inode != (now.st_dev, now.st_ino):
+            stored.close()
+            raise SourceError(file.url, "changed", "another file has taken its name meanwhile")
+        return cast("BinaryIO", stored)
     if archive_protocol(file.url):
         return _open_member(file)
     from pipeline.sources.remote import Store

@@ -60,14 +60,13 @@ def lines(rows: Sequence[tuple[Any, ...]]) -> pa.Table:
 
 def ask(sql: str, **tables: pa.Table) -> pa.Table:
     """Run a query over Arrow tables, on the engine that jobs run on."""
-    cursor = duck.cursor()
-    for name, table in tables.items():
-        cursor.register(name, table)
+    cursor = duck.new_cursor()  # a map task's own has a view `lines` already
     try:
-        return duck.query(sql)
+        for name, table in tables.items():
+            cursor.register(name, table)
+        return cursor.sql(sql).to_arrow_table()
     finally:
-        for name in tables:
-            cursor.unregister(name)
+        cursor.close()
 
 
 @cache
