@@ -39,6 +39,11 @@ class CancelledError(Exception):
     """The run was given up; its map tasks end at their next block."""
 
 
+def begin_run() -> None:
+    """Forget that an earlier run of this process was given up."""
+    _cancelled.clear()
+
+
 def cancel() -> None:
     """Make every running map task of this process end soon."""
     _cancelled.set()

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from pipeline.combine import FileCounts, Mapped
+    from pipeline.executors import Executor
     from pipeline.job import Job
     from pipeline.map import MapTask
     from pipeline.model import Head, SourceFile
@@ -90,7 +91,6 @@ def run_jobs(
     SourceError
         Nothing could be read at all.
     """
-    from pipeline.executors import get_executor
     from pipeline.reduce import reduce_partials
 
     begin = time.monotonic()
@@ -99,7 +99,7 @@ def run_jobs(
     tasks = plan_tasks(inputs, plan, settings)
     merged = None
     if tasks:
-        executor = get_executor(_fit(settings.scheduler, tasks), settings.n_workers)
+        executor = _executor(settings, tasks)
         merged = executor.reduce(tasks, plan, on_done)
     counts = merged.files if merged is not None else {}
     take_counts(inputs, counts, settings)
@@ -119,7 +119,6 @@ def stream_rows(
         The account in ``Inputs`` is complete when the iterator has ended. None: the job
         aggregates or sorts, so that there is no row before the last line is read.
     """
-    from pipeline.executors import get_executor
     from pipeline.reduce import reduce_partials
 
     plan, plans = planned
@@ -135,7 +134,7 @@ def stream_rows(
         limit = plan.queries[0].limit
         n_rows = 0
         if tasks:
-            executor = get_executor(_fit(settings.scheduler, tasks), settings.n_workers)
+            executor = _executor(settings, tasks)
             for part in executor.stream(tasks, plan):
                 if not _take_part(counts, part):
                     continue
@@ -348,9 +347,15 @@ def _is_streaming(plan: MapPlan, job: JobPlan) -> bool:
     return len(plan.queries) == 1 and plan.queries[0].map_only and job.is_plain
 
 
-def _fit(scheduler: str, tasks: Sequence[Sequence[MapTask]]) -> str:
-    """Return ``inline`` where threads would only wait: then nothing of Dask is imported."""
-    return "inline" if scheduler == "threads" and sum(map(len, tasks)) == 1 else scheduler
+def _executor(settings: Settings, tasks: Sequence[Sequence[MapTask]]) -> Executor:
+    """Return the executor; of one split alone ``inline``, where threads would only wait."""
+    from pipeline.executors import get_executor
+    from pipeline.map import begin_run
+
+    begin_run()
+    n_splits = sum(map(len, tasks))
+    alone = settings.scheduler == "threads" and n_splits == 1
+    return get_executor("inline" if alone else settings.scheduler, settings.n_workers, n_splits)
 
 
 def _block_bytes(file: SourceFile, target: int, *, is_plain: bool) -> int:

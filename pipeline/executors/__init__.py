@@ -35,8 +35,12 @@ class Executor(Protocol):
         """Map every task and yield the results one by one, in order; may be left off early."""
 
 
-def get_executor(scheduler: str, workers: int) -> Executor:
-    """Return the executor for a ``--scheduler`` name.
+#: From so many splits on Dask schedules them: then its import no longer shows.
+DASK_SPLITS = 64
+
+
+def get_executor(scheduler: str, workers: int, n_splits: int) -> Executor:
+    """Return the executor for a ``--scheduler`` name and a run of so many splits.
 
     Raises
     ------
@@ -49,6 +53,10 @@ def get_executor(scheduler: str, workers: int) -> Executor:
         from pipeline.executors.inline import InlineExecutor
 
         return InlineExecutor()
+    if scheduler == "threads" and n_splits < DASK_SPLITS:
+        from pipeline.executors.pool import PoolExecutor
+
+        return PoolExecutor(workers)
     if scheduler == "threads":
         from pipeline.executors.dask import DaskThreadsExecutor
 
