@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 #: Large enough that a query's own cost does not show, small enough for the processor's cache.
-BLOCK_BYTES = 16 << 20
+BLOCK_BYTES = 8 << 20
 
 
 @dataclass(slots=True)
