@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from pipeline.job import Job
     from pipeline.model import Account
+    from pipeline.outputs.model import About, Occasion
     from pipeline.run import Planned
     from pipeline.settings import Settings
 
@@ -24,6 +26,7 @@ _DAMAGED = 3
 
 def run_jobs_command(jobs: Sequence[Job], sources: Sequence[str], **options: Any) -> int:
     """Run jobs over sources; return the exit code."""
+    from pipeline.outputs.model import About
     from pipeline.render import check_format
     from pipeline.run import plan_queries, run_jobs
 
@@ -42,8 +45,11 @@ def run_jobs_command(jobs: Sequence[Job], sources: Sequence[str], **options: Any
         done = run_jobs(jobs, sources, settings, progress.take, planned=planned)
     finally:
         progress.clear()
-    keys = {job.name: settings.by or job.by for job in jobs if job.by}
-    _show(done.results, settings, options, keys)
+    about = {
+        job.name: About(job.question, (settings.by or job.by) if job.by else (), job.charts)
+        for job in jobs
+    }
+    _show(done.results, settings, options, about, _occasion(settings, done.account, done.warnings))
     return _end(done.account, done.warnings, options)
 
 
@@ -51,14 +57,34 @@ def _show(
     results: dict[str, pa.Table],
     settings: Settings,
     options: dict[str, Any],
-    keys: Mapping[str, Sequence[str]] | None = None,
+    about: Mapping[str, About],
+    occasion: Occasion,
 ) -> None:
     """Write the results to their files, then to stdout."""
     from pipeline.render import render, write_outputs
 
-    shared = {"csv_safe": options["csv_safe"], "top": options["top"], "keys": keys}
-    write_outputs(results, options["outputs"], storage_options=settings.storage_options, **shared)
+    shared = {"csv_safe": options["csv_safe"], "top": options["top"], "about": about}
+    write_outputs(
+        results,
+        options["outputs"],
+        occasion=occasion,
+        storage_options=settings.storage_options,
+        **shared,
+    )
     render(results, options["to"], sys.stdout, **shared)
+
+
+def _occasion(settings: Settings, account: Account, warnings: Sequence[str]) -> Occasion:
+    from pipeline.account import account_warnings
+    from pipeline.outputs.model import Occasion
+    from pipeline.text import escape_visibly
+
+    return Occasion(
+        command=escape_visibly(shlex.join(["sawlog", *sys.argv[1:]])),
+        begun=settings.now.astimezone(),
+        account=account,
+        warnings=(*account_warnings(account), *map(escape_visibly, warnings)),
+    )
 
 
 def _stream(
@@ -79,6 +105,7 @@ def _stream(
 def run_files_command(sources: Sequence[str], *, quick: bool, **options: Any) -> int:
     """Tell of each file; return the exit code."""
     from pipeline.files import describe_files, describe_quickly
+    from pipeline.outputs.model import About
     from pipeline.run import find_inputs, run_jobs
 
     settings = _begin(sources, options)
@@ -95,7 +122,8 @@ def run_files_command(sources: Sequence[str], *, quick: bool, **options: Any) ->
             progress.clear()
         table = describe_files(inputs, done.counts)
         account, warnings = done.account, done.warnings
-    _show({"files": table}, settings, options)
+    about = {"files": About("What is in each file, and how it was dated?")}
+    _show({"files": table}, settings, options, about, _occasion(settings, account, warnings))
     return _end(account, warnings, options)
 
 

@@ -55,8 +55,8 @@ class Job:
         Where it was read from; None for SQL typed at the command line.
     by, by_choices : tuple of str
         Columns it groups by unless told otherwise, and those it can group by.
-    chart : str
-        How it wants to be drawn, as written.
+    charts : tuple of str
+        How it wants to be drawn, as written; a header line each.
     """
 
     name: str
@@ -66,7 +66,7 @@ class Job:
     by: tuple[str, ...] = ()
     by_choices: tuple[str, ...] = ()
     parameters: tuple[Parameter, ...] = ()
-    chart: str = ""
+    charts: tuple[str, ...] = ()
     is_python: bool = field(default=False)
 
     def sql(self, by: Sequence[str] | None = None) -> str:
@@ -168,14 +168,14 @@ def sql_job(name: str, text: str, path: Path | None = None) -> Job:
     by: tuple[str, ...] = ()
     choices: tuple[str, ...] = ()
     parameters = []
-    chart = ""
+    charts = []
     for line in head.splitlines():
         said = line.strip().removeprefix("--").strip()
         setting = _SETTING.match(said)
         if setting is None:
             question.append(said)
         elif setting[1] == "chart":
-            chart = setting[2]
+            charts.append(setting[2])
         elif setting[1] == "by":
             first, _, rest = setting[2].partition(" of ")
             by = _names(first)
@@ -183,7 +183,14 @@ def sql_job(name: str, text: str, path: Path | None = None) -> Job:
         else:
             parameters.append(_parameter(setting[2], name))
     return Job(
-        name, " ".join(filter(None, question)), text, path, by, choices, tuple(parameters), chart
+        name,
+        " ".join(filter(None, question)),
+        text,
+        path,
+        by,
+        choices,
+        tuple(parameters),
+        tuple(charts),
     )
 
 

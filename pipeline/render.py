@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipeline.errors import UsageError, unknown_name
 from pipeline.outputs.files import is_remote, put_files, to_local
-from pipeline.outputs.model import Rows, Style
+from pipeline.outputs.model import About, Rows, Style
 from pipeline.outputs.streams import Screen, measure_width, write_bytes
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from typing import TextIO
 
     import pyarrow as pa
+
+    from pipeline.outputs.model import Occasion
 
 
 class _Format(NamedTuple):
@@ -64,7 +66,7 @@ def render(
     top: int | None = None,
     width: int | None = None,
     csv_safe: bool = False,
-    keys: Mapping[str, Sequence[str]] | None = None,
+    about: Mapping[str, About] | None = None,
 ) -> None:
     """Write the results of one job, or of several in order, to a stream.
 
@@ -83,8 +85,8 @@ def render(
         Cells that a row of a table may take; default: the terminal's, else no limit.
     csv_safe : bool
         Put a ``'`` before cells that a spreadsheet would run as a formula.
-    keys : mapping of str to sequence of str, optional
-        The columns that each job groups by, for ``top``; guessed where missing.
+    about : mapping of str to About, optional
+        What is known of each job beside its rows.
 
     Raises
     ------
@@ -94,9 +96,9 @@ def render(
         If the reader has gone away.
     """
     check_format(to, list(results))
-    kept = _keep_top(results, top, keys)
+    kept = _keep_top(results, top, about or {})
     if to == "table":
-        _render_table(results, kept, stream, top, width)
+        _render_table(results, kept, stream, top, width, about or {})
         return
     style = Style(visible=stream.isatty(), csv_safe=csv_safe)
     rows = {job: Rows.of(table) for job, table in kept.items()}
@@ -191,7 +193,8 @@ def write_outputs(
     *,
     csv_safe: bool = False,
     top: int | None = None,
-    keys: Mapping[str, Sequence[str]] | None = None,
+    about: Mapping[str, About] | None = None,
+    occasion: Occasion | None = None,
     storage_options: Mapping[str, Any] | None = None,
 ) -> None:
     """Write results to files, all of them whole or none.
@@ -202,8 +205,10 @@ def write_outputs(
         The result of each job, by its name.
     paths : sequence of str
         As checked by `check_outputs`.
-    csv_safe, top, keys
+    csv_safe, top, about
         As in `render`.
+    occasion : Occasion, optional
+        The run, for reports.
     storage_options : mapping, optional
         For fsspec.
 
@@ -216,8 +221,8 @@ def write_outputs(
         places before the move of another one failed.
     """
     outputs = _expand(paths, list(results))
-    kept = _keep_top(results, top, keys)
-    style = Style(csv_safe=csv_safe)
+    kept = _keep_top(results, top, about or {})
+    style = Style(csv_safe=csv_safe, about=about or {}, occasion=occasion)
 
     def writer(output: _Output) -> Callable[[Path], None]:
         chosen = {job: kept[job] for job in output.jobs}
@@ -292,13 +297,16 @@ def _check_place(path: str, place: Path) -> None:
 def _keep_top(
     results: Mapping[str, pa.Table],
     top: int | None,
-    keys: Mapping[str, Sequence[str]] | None,
+    about: Mapping[str, About],
 ) -> dict[str, pa.Table]:
     if top is None:
         return dict(results)
     from pipeline.outputs.top import take_top_rows
 
-    return {job: take_top_rows(table, top, (keys or {}).get(job)) for job, table in results.items()}
+    return {
+        job: take_top_rows(table, top, about.get(job, About()).keys or None)
+        for job, table in results.items()
+    }
 
 
 def _render_table(
@@ -307,7 +315,9 @@ def _render_table(
     stream: TextIO,
     top: int | None,
     width: int | None,
+    about: Mapping[str, About],
 ) -> None:
+    del about
     terminal = stream.isatty()
     if terminal and width is None:
         width = measure_width(stream)
