@@ -182,10 +182,12 @@ def _last_bytes(reader: PlainReader) -> bytes:
 
 
 def _gzip_mtime(compression: str, head: bytes) -> int:
-    """Return MTIME of a gzip header (RFC 1952, 2.3.1), 0 where there is none."""
-    if compression not in ("gzip", "bgzf") or len(head) < 8:
+    """Return MTIME of a gzip header, 0 where there is none."""
+    if compression not in ("gzip", "bgzf"):
         return 0
-    return int.from_bytes(head[4:8], "little")
+    from pipeline.compression.gzip import read_gzip_mtime
+
+    return read_gzip_mtime(head)
 
 
 def _read_full(stored: BinaryIO, size: int) -> bytes:

@@ -6,7 +6,7 @@ ratio is taken in each round; the median of the rounds counts.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,7 @@ Round = dict[str, "Sample"]
 
 MAX_PEAK_BYTES = 400_000_000
 MAX_DEVIATION = 0.15
+MAX_REPORT_BYTES = 1_500_000
 
 
 @dataclass(frozen=True)
@@ -285,6 +286,34 @@ def start_group(corpus: Corpus) -> Group:
     )
 
 
+def pictures_group(corpus: Corpus) -> Group:
+    """What a report and pictures of the same result add to a run."""
+    text = [corpus.path("plain.log")]
+    places = {kind: corpus.path(f"volume.{kind}") for kind in ("html", "svg", "png")}
+    truth = corpus.read_truth()
+    report = sawlog("sawlog -o .html", text, truth, "-o", places["html"])
+    every = [part for place in places.values() for part in ("-o", place)]
+    return Group(
+        f"pictures, plain {corpus.size_gb:g} GB",
+        (
+            sawlog("sawlog", text, truth),
+            replace(report, check=peers.check_file(places["html"], MAX_REPORT_BYTES)),
+            sawlog("sawlog -o .html -o .svg -o .png", text, truth, *every),
+        ),
+        (
+            Goal(Time("what -o .html adds", ("sawlog -o .html",), ("sawlog",)), 2.0),
+            Goal(
+                Time(
+                    "what -o .html -o .svg -o .png adds",
+                    ("sawlog -o .html -o .svg -o .png",),
+                    ("sawlog",),
+                ),
+                2.0,
+            ),
+        ),
+    )
+
+
 def dask_group(corpus: Corpus) -> Group:
     """dask.bag, which is too slow for the larger sizes."""
     text = [corpus.path("plain.log")]
@@ -316,7 +345,7 @@ def plan_groups(corpora: Sequence[Corpus]) -> list[Group]:
     the larger ones are for time per GB and memory only.
     """
     small = corpora[0]
-    groups = [start_group(small)]
+    groups = [start_group(small), pictures_group(small)]
     for corpus in [c for c in corpora if 0.4 <= c.size_gb <= 1] or corpora[-1:]:
         groups += [
             plain_group(corpus), gzip_group(corpus), gzip_files_group(corpus), zstd_group(corpus),

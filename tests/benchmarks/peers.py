@@ -115,6 +115,17 @@ def _child(
     return Command(name, (sys.executable, _CHILDREN, peer, *paths), check=check, missing=missing)
 
 
+def check_file(path: str, most_bytes: int) -> Callable[[bytes], None]:
+    """Return a check that a command has written a file, and not a larger one than that."""
+
+    def check(_: bytes) -> None:
+        size = Path(path).stat().st_size
+        if not 0 < size <= most_bytes:
+            raise BenchmarkError(f"{path} has {size:,} bytes, wanted 1 to {most_bytes:,}")
+
+    return check
+
+
 def _check_equal(truth: Counts) -> Callable[[bytes], None]:
     def check(out: bytes) -> None:
         _compare(read_counts(out), truth)
