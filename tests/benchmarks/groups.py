@@ -345,7 +345,7 @@ def plan_groups(corpora: Sequence[Corpus]) -> list[Group]:
     the larger ones are for time per GB and memory only.
     """
     small = corpora[0]
-    groups = [start_group(small), pictures_group(small)]
+    groups = [start_group(small)]
     for corpus in [c for c in corpora if 0.4 <= c.size_gb <= 1] or corpora[-1:]:
         groups += [
             plain_group(corpus), gzip_group(corpus), gzip_files_group(corpus), zstd_group(corpus),
@@ -358,7 +358,7 @@ def plan_groups(corpora: Sequence[Corpus]) -> list[Group]:
             ("zstd", "zstd.log.zst", "one.log.zst"),
         ):
             groups.append(sizes_group(corpora, form, name, one_line))
-    groups.append(dask_group(small))
+    groups += [pictures_group(small), dask_group(small)]
     if small.has_other_compressions:
         groups.append(others_group(small))
     return groups
