@@ -46,8 +46,13 @@ def run_jobs_command(jobs: Sequence[Job], sources: Sequence[str], **options: Any
     finally:
         progress.clear()
     about = {
-        job.name: About(job.question, (settings.by or job.by) if job.by else (), job.charts)
-        for job in jobs
+        plan.job.name: About(
+            plan.job.question,
+            (settings.by or plan.job.by) if plan.job.by else (),
+            plan.job.charts,
+            plan.plan.additive,
+        )
+        for plan in planned[1]
     }
     _show(done.results, settings, options, about, _occasion(settings, done.account, done.warnings))
     return _end(done.account, done.warnings, options)

@@ -49,11 +49,16 @@ TEXT_FORMATS = {
 SUFFIXES = {
     ".csv": _Format("csv_text:format_csv", holds_several=False),
     ".duckdb": _Format("duckdb_file:write_duckdb", holds_several=True),
+    ".html": _Format("pipeline.report.page:write_html", holds_several=True),
     ".json": _Format("json_text:format_json", holds_several=True),
     ".md": _Format("markdown:format_markdown", holds_several=True),
     ".ndjson": _Format("json_text:format_ndjson", holds_several=False),
     ".parquet": _Format("parquet:write_parquet", holds_several=False),
+    ".png": _Format("pipeline.charts.pictures:write_png", holds_several=True),
+    ".svg": _Format("pipeline.charts.pictures:write_svg", holds_several=True),
 }
+#: Formats that need the packages which draw.
+_DRAWN = ("pipeline.charts", "pipeline.report")
 #: Rows of a result that a terminal shows; more would only push the first ones out of sight.
 TERMINAL_ROWS = 200
 
@@ -181,6 +186,10 @@ def check_outputs(paths: Sequence[str], jobs: Sequence[str]) -> None:
                 + (" Put {job} into the name." if len(jobs) > 1 else "")
             )
         seen[identity] = output.path
+        if output.form.place.startswith(_DRAWN):
+            from pipeline.charts.draw import check_drawing
+
+            check_drawing()
         if is_remote(output.path):
             _check_protocol(output.path)
         else:
@@ -338,6 +347,9 @@ def _write_file(results: Mapping[str, pa.Table], form: _Format, place: Path, sty
     if form.place.startswith(("duckdb", "parquet")):
         function(results, place)
         return
+    if form.place.startswith(_DRAWN):
+        function(results, place, style)
+        return
     rows = {job: Rows.of(table) for job, table in results.items()}
     with place.open("xb") as file:
         file.writelines(function(rows, style))
@@ -345,5 +357,6 @@ def _write_file(results: Mapping[str, pa.Table], form: _Format, place: Path, sty
 
 def _load(form: _Format) -> Callable[..., Any]:
     module, _, function = form.place.partition(":")
-    loaded: Callable[..., Any] = getattr(import_module(f"pipeline.outputs.{module}"), function)
+    module = module if "." in module else f"pipeline.outputs.{module}"
+    loaded: Callable[..., Any] = getattr(import_module(module), function)
     return loaded

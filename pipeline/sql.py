@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pipeline.errors import QueryError, unknown_name
-from pipeline.sql_aggregates import contains_aggregate
+from pipeline.sql_aggregates import additive_columns, contains_aggregate
 from pipeline.sql_check import Checker, has_parameters
 from pipeline.sql_groups import split_groups
 from pipeline.sql_names import Scope, has_window, make_scope, subqueries
@@ -100,11 +100,14 @@ class Plan:
     columns : tuple of str
         Names of the result's columns, in order, as one plain query would name them. Two may be
         alike; the tables' own names then differ, so rename by position.
+    additive : frozenset of str
+        Names of columns that are counts or sums: over groups their values may be added up.
     """
 
     queries: tuple[Query, ...]
     final_sql: str
     columns: tuple[str, ...]
+    additive: frozenset[str] = frozenset()
 
 
 def plan_query(
@@ -164,6 +167,7 @@ class _Planner:
         if len(statements) != 1:
             raise QueryError(f"one SELECT is needed, got {len(statements)}; use WITH or UNION ALL")
         original = statements[0]
+        additive = additive_columns(original)
         query = self.checker.prepare(original)
         reads: list[Read] = []
         self.reader.find(query, {}, reads)
@@ -183,7 +187,7 @@ class _Planner:
             queries.append(made)
             read.select.clear()
             read.select.update(self.parser.parse(_result_select(name, *result, is_top=is_plain)))
-        return Plan(tuple(queries), self.parser.text(query), tuple(names))
+        return Plan(tuple(queries), self.parser.text(query), tuple(names), additive)
 
     def _unknown_column(self, error: BindError, query: Node, reads: list[Read]) -> QueryError:
         """Name the columns that there are, where the unknown one stands in a distributed SELECT."""

@@ -85,6 +85,8 @@ NULLS_LAST = {
     "arg_max_nulls_last": ("arg_max_null", "ASC NULLS FIRST"),
     "arg_min_nulls_last": ("arg_min_null", "ASC NULLS LAST"),
 }
+#: Of two groups made one these give the sum.
+_ADDITIVE = words("count count_if count_star countif fsum kahan_sum sum sum_no_overflow sumkahan")
 #: With two arguments these name the n best, which has no state.
 _BEST = frozenset({"max", "min"})
 _BEST_BY = frozenset(name for name in ORDERED if name.startswith("arg") or name.endswith("_by"))
@@ -143,3 +145,24 @@ def kind_of(call: Node) -> str:
 def unlisted(names: Iterable[str]) -> set[str]:
     """Those of DuckDB's aggregates that stand in none of the three lists."""
     return set(names) - NAMES
+
+
+def additive_columns(select: Node) -> frozenset[str]:
+    """Return the columns of a SELECT that are plain counts or sums, under casts or not.
+
+    Of two groups made one their value is the sum; an average's or a distinct count's is not.
+    """
+    if select.get("type") != "SELECT_NODE":
+        return frozenset()
+    found = set()
+    for item in select["select_list"]:
+        node = item
+        while is_expression(node, "CAST"):
+            node = node["child"]
+        if (
+            is_expression(node, "FUNCTION")
+            and node["function_name"].lower() in _ADDITIVE
+            and not node.get("distinct")
+        ):
+            found.add(item["alias"] or node["alias"] or node["function_name"])
+    return frozenset(found)

@@ -38,7 +38,7 @@ def take_top_rows(table: pa.Table, n: int, keys: Sequence[str] | None = None) ->
     """
     names = table.schema.names
     if keys is None:
-        keys = _guess_keys(table.schema)
+        keys = guess_keys(table.schema)
     measured = [
         place
         for place, field in enumerate(table.schema)
@@ -58,7 +58,8 @@ def take_top_rows(table: pa.Table, n: int, keys: Sequence[str] | None = None) ->
     return table if len(kept) == len(table) else take_rows(table, sorted(kept))
 
 
-def _guess_keys(schema: pa.Schema) -> list[str]:
+def guess_keys(schema: pa.Schema) -> list[str]:
+    """Return the columns before the first number that is measured."""
     keys = []
     for field in schema:
         if is_numeric(field.type) and field.name not in KEY_NUMBERS:

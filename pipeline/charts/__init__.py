@@ -1,0 +1,1 @@
+"""Results as pictures: choose → series → colors → spec (Vega-Lite) → draw (SVG, PNG)."""

@@ -1,0 +1,157 @@
+"""Choose how a result is drawn: as its job's header says, else by the types of its columns.
+
+    -- chart: x=day y=bytes color=process mark=bar
+
+=======  ===========================================================================
+mark     what is drawn
+=======  ===========================================================================
+bar      bars along x, stacked by color
+line     a line for each color along x
+area     like line, filled and stacked
+heat     a cell for each x and color, the darker the larger y
+rank     a horizontal bar for each of the largest x
+=======  ===========================================================================
+
+By default: a time and a number are bars over the time, stacked by the first other column; two
+columns to group by are a heat map; anything else is a ranking.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pipeline.errors import UsageError, unknown_name
+from pipeline.outputs.top import guess_keys
+from pipeline.outputs.values import is_numeric
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pyarrow as pa
+
+    from pipeline.outputs.model import About
+
+MARKS = ("area", "bar", "heat", "line", "rank")
+_PARTS = ("x", "y", "color", "mark", "title")
+#: Columns of these names are times, whatever their type.
+_TIMES = ("day", "hour", "month", "time", "instant", "week", "year")
+_PART = re.compile(r"(\w+)=('(?:[^']|'')*'|\S+)\s*")
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """One picture of a result.
+
+    Attributes
+    ----------
+    x : str
+        The column along the axis; for a ranking, what is ranked.
+    y : str
+        The number that is drawn.
+    color : str or None
+        The column that makes series; for a heat map its rows.
+    mark : str
+        One of `MARKS`.
+    title : str
+    """
+
+    x: str
+    y: str
+    color: str | None
+    mark: str
+    title: str
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The columns that it tells apart; the others are summed up."""
+        return (self.x,) if self.color is None else (self.x, self.color)
+
+
+def read_chart(text: str) -> dict[str, str]:
+    """Read a header line.
+
+    Raises
+    ------
+    UsageError
+        It is not of the form ``x=… y=… color=… mark=… title='…'``.
+    """
+    parts: dict[str, str] = {}
+    at = 0
+    while found := _PART.match(text, at):
+        name, value = found[1], found[2]
+        if name not in _PARTS:
+            raise unknown_name("part of a chart", name, _PARTS)
+        parts[name] = value[1:-1].replace("''", "'") if value.startswith("'") else value
+        at = found.end()
+    if at != len(text) or "x" not in parts or "y" not in parts:
+        raise UsageError(
+            f"wrong header line '-- chart: {text}'. It reads x=COLUMN y=COLUMN, and where wanted "
+            "color=COLUMN mark=bar title='…'"
+        )
+    if parts.get("mark", "bar") not in MARKS:
+        raise unknown_name("mark of a chart", parts["mark"], MARKS)
+    return parts
+
+
+def plan_charts(schema: pa.Schema, about: About) -> list[Chart]:
+    """Return the charts of a result; none where there is no number in it, or nothing to tell apart.
+
+    A chart of the header whose columns the result lacks (because of ``--by``) is drawn by another
+    column to group by, or left out; without any left the default is drawn.
+    """
+    keys = [key for key in about.keys or guess_keys(schema) if key in schema.names]
+    wishes = [read_chart(text) for text in about.charts]
+    asked = (_adapt(parts, schema, keys) for parts in wishes)
+    charts = list(dict.fromkeys(chart for chart in asked if chart is not None))
+    return charts or _choose(schema, keys, [parts["y"] for parts in wishes])
+
+
+def is_time(schema: pa.Schema, column: str) -> bool:
+    """Tell whether a column is a time: a date, a timestamp, or an hour of the day."""
+    import pyarrow as pa
+
+    kind = schema.field(column).type
+    return (
+        pa.types.is_date(kind)
+        or pa.types.is_timestamp(kind)
+        or (column in _TIMES and is_numeric(kind))
+    )
+
+
+def _adapt(parts: dict[str, str], schema: pa.Schema, keys: Sequence[str]) -> Chart | None:
+    x, y, color = parts["x"], parts["y"], parts.get("color")
+    if x not in schema.names or not _is_number(schema, y):
+        return None
+    if color is None or color in schema.names:
+        return _make(x, y, color, parts.get("mark", "bar"), parts.get("title"))
+    # Its title may name the column that is not there.
+    others = [key for key in keys if key != x and not is_time(schema, key)]
+    return _make(x, y, others[0], parts.get("mark", "bar")) if others else None
+
+
+def _choose(schema: pa.Schema, keys: Sequence[str], wished: Sequence[str]) -> list[Chart]:
+    measured = [name for name in schema.names if name not in keys and _is_number(schema, name)]
+    if not measured or not keys:
+        return []
+    y = next((name for name in wished if name in measured), measured[0])
+    times = [key for key in keys if is_time(schema, key)]
+    others = [key for key in keys if key not in times]
+    if len(times) >= 2 and not others:
+        return [_make(times[0], y, times[1], "heat")]
+    if times:
+        return [_make(times[0], y, others[0] if others else None, "bar")]
+    if len(others) >= 2:
+        return [_make(others[0], y, others[1], "heat")]
+    return [_make(others[0], y, None, "rank")]
+
+
+def _make(x: str, y: str, color: str | None, mark: str, title: str | None = None) -> Chart:
+    if title is None:
+        title = f"{y} by {x}" if color is None else f"{y} by {x} and {color}"
+    return Chart(x, y, color, mark, title)
+
+
+def _is_number(schema: pa.Schema, column: str) -> bool:
+    return column in schema.names and is_numeric(schema.field(column).type)

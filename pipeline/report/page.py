@@ -1,0 +1,262 @@
+"""Results, their charts and the account as one self-contained HTML page.
+
+The page asks nothing of any network, can be read without script, and its policy lets no script run
+but the one inlined here, by its hash. Jinja2 escapes all values; what is marked as safe is made
+here (style, script) or drawn from data by a library (SVG), and looked through.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any, NamedTuple
+from xml.etree import ElementTree as ET
+
+from pipeline.charts.choose import plan_charts
+from pipeline.charts.colors import Palette
+from pipeline.charts.draw import draw_svg
+from pipeline.charts.spec import make_spec
+from pipeline.errors import OutputError
+from pipeline.outputs.csv_text import format_csv
+from pipeline.outputs.model import About, Rows, Style
+from pipeline.outputs.texts import read_texts
+from pipeline.outputs.top import KEY_NUMBERS
+from pipeline.outputs.values import cut_pieces, is_numeric, to_text
+from pipeline.text import clean, escape_visibly, in_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    import pyarrow as pa
+
+    from pipeline.model import Account
+    from pipeline.outputs.model import Occasion
+
+#: Rows of a table that stand in the page; files named in a list of the account.
+MAX_ROWS, MAX_NAMED = 500, 100
+#: Characters of a cell.
+MAX_CELL = 300
+#: Bytes of CSV that are put into a page, over all of its tables.
+MAX_CSV_BYTES = 500_000
+
+#: What may stand in a picture.
+_SVG_TAGS = frozenset(
+    (
+        *("svg", "g", "defs", "clipPath", "linearGradient", "radialGradient", "stop"),
+        *("path", "rect", "line", "text", "tspan", "title", "desc"),
+    )
+)
+
+
+class _Cell(NamedTuple):
+    text: str
+    sort: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Section:
+    """One job of the page."""
+
+    name: str
+    question: str
+    svgs: list[Any]
+    columns: list[tuple[str, bool]]
+    rows: list[list[_Cell]]
+    n_rows: int
+    csv: str
+    file_name: str
+
+
+def write_html(results: Mapping[str, pa.Table], place: Path, style: Style) -> None:
+    """Write the report of a run, a section for each of its jobs."""
+    place.write_text(render_page(results, style), encoding="utf-8")
+
+
+def render_page(results: Mapping[str, pa.Table], style: Style) -> str:
+    """Return the report as HTML text.
+
+    Parameters
+    ----------
+    results : mapping of str to pyarrow.Table
+        By job, in order.
+    style : Style
+        Knows the jobs and the run.
+    """
+    from jinja2 import Environment, StrictUndefined
+    from markupsafe import Markup
+
+    folder = files("pipeline.report")
+    script, sheet = (folder.joinpath(f"report.{kind}").read_text("utf-8") for kind in ("js", "css"))
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    template = environment.from_string(folder.joinpath("report.html.jinja").read_text("utf-8"))
+    occasion = style.occasion
+    return template.render(
+        title=" · ".join(map(escape_visibly, results)),
+        sections=_make_sections(results, style, Markup),
+        command=occasion.command if occasion else "",
+        begun=f"{occasion.begun:%Y-%m-%d %H:%M %Z}" if occasion else "",
+        warnings=occasion.warnings if occasion else (),
+        facts=_facts(occasion),
+        lists=_lists(occasion.account) if occasion else [],
+        max_rows=MAX_ROWS,
+        script=Markup(script),  # noqa: S704  # our own file
+        sheet=Markup(sheet),  # noqa: S704
+        policy=_policy(script, sheet),
+    )
+
+
+def _policy(script: str, sheet: str) -> str:
+    hashes = [
+        base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        for text in (script, sheet)
+    ]
+    return (
+        f"default-src 'none'; script-src 'sha256-{hashes[0]}'; style-src 'sha256-{hashes[1]}'; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _make_sections(
+    results: Mapping[str, pa.Table], style: Style, markup: type[Any]
+) -> list[_Section]:
+    palette = Palette()
+    left = MAX_CSV_BYTES
+    sections = []
+    for job, table in results.items():
+        about = style.about.get(job, About())
+        specs = (
+            make_spec(table, chart, about, palette, is_page=True)
+            for chart in plan_charts(table.schema, about)
+        )
+        svgs = [markup(_check_svg(draw_svg(spec))) for spec in specs if spec is not None]
+        csv = _csv_link(job, table, style, left)
+        left -= len(csv)
+        name = escape_visibly(job)
+        sections.append(
+            _Section(
+                name,
+                escape_visibly(about.question),
+                svgs,
+                [(escape_visibly(field.name), is_numeric(field.type)) for field in table.schema],
+                _make_rows(table.slice(0, MAX_ROWS)),
+                len(table),
+                csv,
+                f"{name}.csv",
+            )
+        )
+    return sections
+
+
+def _check_svg(svg: str) -> str:
+    """Return the SVG; nothing may be in it that could act or fetch.
+
+    Raises
+    ------
+    OutputError
+        There is: then a library has changed.
+    """
+    for element in ET.fromstring(svg).iter():  # noqa: S314  # written by the library just now
+        tag = element.tag.rpartition("}")[2]
+        bad = [name for name in element.attrib if name.startswith("on") or "href" in name]
+        if tag not in _SVG_TAGS or bad:
+            raise OutputError(f"a chart holds what a page must not: <{tag} {' '.join(bad)}>")
+    return svg
+
+
+def _csv_link(job: str, table: pa.Table, style: Style, left: int) -> str:
+    """Return the whole table as a data URL; empty where it is too large for the page."""
+    if table.nbytes > 4 * MAX_CSV_BYTES:
+        return ""
+    plain = Style(csv_safe=style.csv_safe)
+    text = b"".join(format_csv({job: Rows.of(table)}, plain))
+    link = "data:text/csv;charset=utf-8;base64," + base64.b64encode(text).decode()
+    return link if len(link) <= left else ""
+
+
+def _make_rows(table: pa.Table) -> list[list[_Cell]]:
+    rows: list[list[_Cell]] = []
+    for piece in cut_pieces([table]):
+        columns = [
+            _make_cells(values, field)
+            for values, field in zip(piece.columns, table.schema, strict=True)
+        ]
+        rows += map(list, zip(*columns, strict=True))
+    return rows
+
+
+def _make_cells(values: pa.Array, field: pa.Field) -> list[_Cell]:
+    texts = read_texts(to_text(values))
+    if not is_numeric(field.type):
+        return [_Cell(_shorten(text), "") if text is not None else _Cell("", "") for text in texts]
+    separated = field.name not in KEY_NUMBERS
+    return [
+        _Cell("", "") if text is None else _Cell(_separate(text) if separated else text, text)
+        for text in texts
+    ]
+
+
+def _shorten(text: str) -> str:
+    cut = escape_visibly(text[: MAX_CELL + 1])
+    return cut if len(cut) <= MAX_CELL else cut[:MAX_CELL] + "…"
+
+
+def _separate(number: str) -> str:
+    digits, point, fraction = number.partition(".")
+    sign = "-" if digits.startswith("-") else ""
+    whole = digits.lstrip("-")
+    return f"{sign}{int(whole):,}{point}{fraction}" if whole.isdecimal() else number
+
+
+def _facts(occasion: Occasion | None) -> list[tuple[str, str]]:
+    """Return what was read, as names and values."""
+    if occasion is None:
+        return []
+    account = occasion.account
+    facts = [
+        ("files", f"{account.files:,}"),
+        ("read", in_bytes(account.read_bytes)),
+        ("of text", in_bytes(account.plain_bytes)),
+        ("lines", f"{account.lines:,}"),
+        ("undated", f"{account.undated_lines:,}"),
+        ("damaged", f"{len(account.damaged):,}"),
+        ("duplicate", f"{len(account.duplicates):,}"),
+        ("skipped", f"{len(account.skipped):,}"),
+        ("seconds", f"{account.seconds:.1f}"),
+    ]
+    evidence = dict.fromkeys(
+        str(one["evidence"]) for one in account.years if one["first"] is not None
+    )
+    if evidence:
+        facts.append(("years from", ", ".join(evidence)))
+    return facts
+
+
+def _lists(account: Account) -> list[tuple[str, list[str], list[list[str]], int]]:
+    """Return the lists of files in the account: title, columns, rows to show, number of all."""
+    made: list[tuple[str, list[str], list[list[Any]]]] = [
+        (
+            "Files, their years and the evidence",
+            ["file", "first year", "last year", "evidence"],
+            [[one["file"], one["first"], one["last"], one["evidence"]] for one in account.years],
+        ),
+        (
+            "Duplicates, counted once",
+            ["file", "same as", "kind"],
+            [[one["file"], one["same_as"], one["kind"]] for one in account.duplicates],
+        ),
+        ("Skipped", ["file", "why"], [[one["file"], one["why"]] for one in account.skipped]),
+    ]
+    return [
+        (title, columns, [list(map(_say, row)) for row in rows[:MAX_NAMED]], len(rows))
+        for title, columns, rows in made
+        if rows
+    ]
+
+
+def _say(value: object) -> str:
+    return "" if value is None else _shorten(clean(str(value)))
