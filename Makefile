@@ -17,6 +17,7 @@ $(READY): pyproject.toml setup.py constraints.txt $(wildcard pipeline/kernels/*.
 demo: $(READY)
 	$(BIN)/sawlog demo demo
 	$(BIN)/sawlog volume demo/maillog*
+	@echo "the same in pictures: demo/report.html"
 
 test: $(READY)
 	$(BIN)/pytest $(ARGS)

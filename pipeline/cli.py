@@ -192,7 +192,7 @@ def jobs_command(to: str) -> int:
 @click.argument("directory", metavar="DIR")
 @click.option("--size", type=click.IntRange(1), metavar="MB", help="Size of its text.")
 def demo_command(directory: str, size: int | None) -> int:
-    """Make a sample archive: five weeks of a mail server that falls ill, with the true counts."""
+    """Make a sample archive: five weeks of a mail server that falls ill; and a report of it."""
     from pipeline.commands import run_demo_command
 
     return run_demo_command(directory, size)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,6 @@ _DAMAGED = 3
 
 def run_jobs_command(jobs: Sequence[Job], sources: Sequence[str], **options: Any) -> int:
     """Run jobs over sources; return the exit code."""
-    from pipeline.outputs.model import About
     from pipeline.render import check_format
     from pipeline.run import plan_queries, run_jobs
 
@@ -42,20 +42,21 @@ def run_jobs_command(jobs: Sequence[Job], sources: Sequence[str], **options: Any
             return code
     progress = _progress(options)
     try:
-        done = run_jobs(jobs, sources, settings, progress.take, planned=planned)
+        done = run_jobs(jobs, sources, settings, progress.take, progress.plan, planned=planned)
     finally:
         progress.clear()
-    about = {
-        plan.job.name: About(
-            plan.job.question,
-            (settings.by or plan.job.by) if plan.job.by else (),
-            plan.job.charts,
-            plan.plan.additive,
-        )
-        for plan in planned[1]
-    }
+    about = _about(planned)
     _show(done.results, settings, options, about, _occasion(settings, done.account, done.warnings))
     return _end(done.account, done.warnings, options)
+
+
+def _about(planned: Planned) -> dict[str, About]:
+    from pipeline.outputs.model import About
+
+    return {
+        plan.job.name: About(plan.job.question, plan.keys, plan.job.charts, plan.plan.additive)
+        for plan in planned[1]
+    }
 
 
 def _show(
@@ -99,11 +100,16 @@ def _stream(
     from pipeline.render import stream_batches
     from pipeline.run import stream_rows
 
-    streamed = stream_rows(planned, sources, settings)
-    if streamed is None:
-        return None
-    schema, rows, inputs = streamed
-    stream_batches(schema, rows, options["to"], sys.stdout, csv_safe=options["csv_safe"])
+    # Rows on a terminal show by themselves how far the run is.
+    progress = _progress({**options, "no_progress": options["no_progress"] or sys.stdout.isatty()})
+    try:
+        streamed = stream_rows(planned, sources, settings, progress.take, progress.plan)
+        if streamed is None:
+            return None
+        schema, rows, inputs = streamed
+        stream_batches(schema, rows, options["to"], sys.stdout, csv_safe=options["csv_safe"])
+    finally:
+        progress.clear()
     return _end(inputs.account, inputs.warnings, options)
 
 
@@ -122,7 +128,7 @@ def run_files_command(sources: Sequence[str], *, quick: bool, **options: Any) ->
     else:
         progress = _progress(options)
         try:
-            done = run_jobs([], sources, settings, progress.take, inputs=inputs)
+            done = run_jobs([], sources, settings, progress.take, progress.plan, inputs=inputs)
         finally:
             progress.clear()
         table = describe_files(inputs, done.counts)
@@ -170,7 +176,7 @@ def run_jobs_list(to: str) -> int:
 
 
 def run_demo_command(directory: str, size_mb: int | None) -> int:
-    """Make the sample archive; return the exit code."""
+    """Make the sample archive and a report of it; return the exit code."""
     from pipeline.demo import DEFAULT_SIZE_MB, make_demo
     from pipeline.text import in_bytes
 
@@ -178,6 +184,31 @@ def run_demo_command(directory: str, size_mb: int | None) -> int:
     size = in_bytes(done.plain_bytes)
     print(f"{done.lines:,} lines, {size} of text in {len(done.paths)} files", file=sys.stderr)
     print(f"sawlog volume {directory}/maillog*")
+    return _report_demo(directory, [str(path) for path in done.paths])
+
+
+def _report_demo(directory: str, sources: Sequence[str]) -> int:
+    """Write a report of the sample archive and print its path, where pictures can be drawn."""
+    from pipeline.charts.draw import check_drawing
+    from pipeline.job import find_job
+    from pipeline.render import write_outputs
+    from pipeline.run import plan_queries, run_jobs
+    from pipeline.settings import Settings
+
+    try:
+        check_drawing()
+    except UsageError as error:
+        print(f"no report of it: {error}", file=sys.stderr)
+        return 0
+    path = f"{directory}/report.html"
+    jobs, settings = [find_job("volume")], Settings()
+    planned = plan_queries(jobs, settings)
+    done = run_jobs(jobs, sources, settings, planned=planned)
+    occasion = _occasion(settings, done.account, done.warnings)
+    command = f"sawlog volume {shlex.quote(directory)}/maillog* -o {shlex.quote(path)}"
+    about, occasion = _about(planned), replace(occasion, command=command)
+    write_outputs(done.results, [path], about=about, occasion=occasion)
+    print(path)
     return 0
 
 
@@ -239,9 +270,7 @@ def read_settings(options: dict[str, Any]) -> Settings:
         index=options["index"] == "auto",
     )
     since, until = _read_period(options, settings.now)
-    import dataclasses
-
-    return dataclasses.replace(settings, since=since, until=until)
+    return replace(settings, since=since, until=until)
 
 
 def _read_period(options: dict[str, Any], now: datetime) -> tuple[datetime | None, datetime | None]:

@@ -26,7 +26,8 @@ _RESULTS = (
         "outputs",
         multiple=True,
         metavar="PATH",
-        help="Also write .csv .json .ndjson .parquet .duckdb .md; {job} in PATH for several jobs.",
+        help="Also write .html .svg .png .csv .json .ndjson .parquet .duckdb .md; "
+        "{job} in PATH for several jobs.",
     ),
     click.option("--by", metavar="COL,…", help="Group by these columns, for jobs that offer it."),
     click.option(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
@@ -11,20 +12,43 @@ from pipeline.text import in_bytes
 
 if TYPE_CHECKING:
     from pipeline.combine import Mapped
+    from pipeline.run import Inputs
 
-_QUIET_S = 1.0
-_STEP_S = 0.2
+#: Seconds before the first word, and between two.
+QUIET_S, STEP_S = 1.0, 0.2
+#: Seconds of reading before they are taken for the speed of the rest.
+_SURE_S = 1.5
 
 
 class Progress:
-    """Tells stored bytes done, speed and damage after the first second; silent off a terminal."""
+    """Tells bytes done of bytes planned, speed, time left and damage; silent off a terminal.
+
+    A thread of its own asks five times a second how far the readers are: a file that is one split
+    can take a minute, and the map tasks have better to do.
+
+    Parameters
+    ----------
+    is_wanted : bool
+        Nothing is said if not, nor where standard error is no terminal.
+    """
 
     def __init__(self, *, is_wanted: bool) -> None:
         self._is_wanted = is_wanted and sys.stderr.isatty()
         self._lock = threading.Lock()
-        self._begin = self._last = time.monotonic()
-        self._stored = self._plain = self._damaged = 0
-        self._is_shown = False
+        self._stored = self._damaged = self._shown = 0
+        self._planned: int | None = None
+        self._over = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def plan(self, inputs: Inputs) -> None:
+        """Take in what will be read; the clock starts here."""
+        if not self._is_wanted:
+            return
+        sizes = [file.size for file, _ in inputs.files]
+        # Of a stream nobody knows how long it is.
+        self._planned = None if None in sizes else sum(size or 0 for size in sizes)
+        self._thread = threading.Thread(target=self._watch, name="sawlog-progress", daemon=True)
+        self._thread.start()
 
     def take(self, part: Mapped) -> None:
         """Take in the result of a split."""
@@ -33,23 +57,81 @@ class Progress:
         with self._lock:
             for counts in part.files.values():
                 self._stored += counts.stored_bytes
-                self._plain += counts.lines.plain_bytes
                 self._damaged += counts.damage is not None
-            now = time.monotonic()
-            if now - self._begin < _QUIET_S or now - self._last < _STEP_S:
-                return
-            self._last = now
-            speed = self._plain / (now - self._begin)
-            damaged = f" · {self._damaged} damaged" if self._damaged else ""
-            done = f"{in_bytes(self._stored)} read · {in_bytes(self._plain)} of text"
-            text = f"{done} · {in_bytes(speed)}/s{damaged}"
-            sys.stderr.write(f"\r\x1b[K{text}")
-            sys.stderr.flush()
-            self._is_shown = True
 
     def clear(self) -> None:
-        """Take the line away again."""
-        if self._is_shown:
-            sys.stderr.write("\r\x1b[K")
+        """End, and take the line away again."""
+        self._over.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+
+    def _watch(self) -> None:
+        from pipeline.map import bytes_read
+
+        begin = time.monotonic()
+        pause = QUIET_S
+        while not self._over.wait(pause):
+            pause = STEP_S
+            # What other processes have read is known when a split is done.
+            self._shown = max(self._shown, self._stored, bytes_read())
+            self._say(self._tell(self._shown, time.monotonic() - begin))
+        if pause == STEP_S:
+            self._say("")
+
+    def _tell(self, done: int, seconds: float) -> str:
+        return describe(done, self._planned, seconds, self._damaged, _measure_width())
+
+    def _say(self, text: str) -> None:
+        try:
+            sys.stderr.write(f"\r\x1b[K{text}")
             sys.stderr.flush()
-            self._is_shown = False
+        except (OSError, ValueError):
+            self._over.set()
+
+
+def describe(done: int, planned: int | None, seconds: float, n_damaged: int, width: int) -> str:
+    """Return the line, its last parts left out where the terminal is too narrow.
+
+    Parameters
+    ----------
+    done, planned : int
+        Stored bytes; ``planned`` is None where nobody knows.
+    seconds : float
+        Since the reading began.
+    width : int
+        Cells.
+
+    Examples
+    --------
+    >>> describe(420_000_000, 1_200_000_000, 2.0, 1, 80)
+    '420 MB of 1.2 GB · 35 % · 210 MB/s · 4 s left · 1 damaged'
+    """
+    speed = done / seconds if seconds else 0
+    parts = [f"{in_bytes(done)} of {in_bytes(planned)}" if planned else f"{in_bytes(done)} read"]
+    if planned:
+        parts.append(f"{min(100, 100 * done // planned)} %")
+    parts.append(f"{in_bytes(speed)}/s")
+    if planned and speed and seconds >= _SURE_S:
+        parts.append(f"{_in_time((planned - done) / speed)} left")
+    if n_damaged:
+        parts.append(f"{n_damaged} damaged")
+    while len(parts) > 1 and len(" · ".join(parts)) >= width:
+        parts.pop(-2)  # what is damaged stays
+    return " · ".join(parts)[: max(width - 1, 0)]
+
+
+def _in_time(seconds: float) -> str:
+    whole = max(0, round(seconds))
+    if whole < 100:
+        return f"{whole} s"
+    if whole < 6000:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole // 60 % 60} min"
+
+
+def _measure_width() -> int:
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns or 80
+    except (OSError, ValueError):
+        return 80

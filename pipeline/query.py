@@ -49,11 +49,15 @@ class MapPlan:
 
 @dataclass(frozen=True, slots=True)
 class JobPlan:
-    """One job of a run: where its queries stand among those of the `MapPlan`, and its last step."""
+    """One job of a run: where its queries stand among those of the `MapPlan`, and its last step.
+
+    ``keys`` are the columns that it groups by, where it offers a choice of them.
+    """
 
     job: Job
     first: int
     plan: Plan
+    keys: tuple[str, ...] = ()
 
     @property
     def is_plain(self) -> bool:
@@ -94,7 +98,8 @@ def plan_jobs(
     plans = []
     for job in jobs:
         plan = _plan_job(job, by, _own(job, given, jobs))
-        plans.append(JobPlan(job, len(queries), plan))
+        keys = tuple(by or job.by) if job.by else ()
+        plans.append(JobPlan(job, len(queries), plan, keys))
         queries.extend(plan.queries)
     columns: frozenset[str] = frozenset().union(*(query.columns for query in queries))
     if where is not None:

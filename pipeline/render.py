@@ -61,6 +61,8 @@ SUFFIXES = {
 _DRAWN = ("pipeline.charts", "pipeline.report")
 #: Rows of a result that a terminal shows; more would only push the first ones out of sight.
 TERMINAL_ROWS = 200
+#: The same where a chart below sums them up.
+SUMMED_UP_ROWS = 100
 
 
 def render(
@@ -326,20 +328,54 @@ def _render_table(
     width: int | None,
     about: Mapping[str, About],
 ) -> None:
-    del about
     terminal = stream.isatty()
     if terminal and width is None:
         width = measure_width(stream)
-    shown, notes = {}, {}
-    for job, table in kept.items():
-        shown[job] = table.slice(0, TERMINAL_ROWS) if terminal else table
-        if more := len(table) - len(shown[job]):
-            notes[job] = f"… {more:,} more rows (-o FILE.csv or --to csv for all)"
-        elif more := len(results[job]) - len(table):
-            notes[job] = f"… {more:,} more rows (shown: --top {top})"
     screen = Screen(stream)
-    _load(TEXT_FORMATS["table"])(shown, notes, screen, width=width, terminal=terminal)
+    write = _load(TEXT_FORMATS["table"])
+    for n, (job, table) in enumerate(kept.items()):
+        drawn = _draw(results[job], about.get(job, About()), screen, width) if terminal else []
+        rows = (SUMMED_UP_ROWS if drawn and top is None else TERMINAL_ROWS) if terminal else None
+        shown, note = _cut_rows(table, rows, about.get(job, About()))
+        if (more := len(results[job]) - len(table)) and not note:
+            note = f"… {more:,} more rows (shown: --top {top})"
+        title = job if len(kept) > 1 else ""
+        screen.write("\n" if n else "")
+        write(shown, screen, title=title, note=note, width=width, terminal=terminal)
+        if drawn:
+            from pipeline.charts.bars import write_bars
+
+            screen.write("\n")
+            write_bars(drawn, screen)
     screen.flush()
+
+
+def _draw(table: pa.Table, about: About, screen: Screen, width: int | None) -> list[Any]:
+    """Return the chart below a table on a terminal."""
+    from pipeline.charts.bars import draw_bars
+
+    return draw_bars(table, about, width or 80, is_ascii=not screen.has_blocks)
+
+
+def _cut_rows(table: pa.Table, most: int | None, about: About) -> tuple[pa.Table, str]:
+    """Return what a terminal shows of a table, and what it says of the rest.
+
+    Of groups it shows the largest rows of each, where they have room: the first rows of all would
+    be those of the first days.
+    """
+    if most is None or len(table) <= most:
+        return table, ""
+    from pipeline.outputs.top import count_groups, guess_keys, take_top_rows
+
+    shown, said = table.slice(0, most), ""
+    keys = list(about.keys or guess_keys(table.schema))
+    n_groups = count_groups(table, keys)
+    if 1 < n_groups <= most:
+        largest = take_top_rows(table, most // n_groups, keys)
+        if len(largest) <= most:
+            shown, said = largest, f"shown: the {most // n_groups} largest of each {keys[0]}; "
+    more = len(table) - len(shown)
+    return shown, f"… {more:,} more rows ({said}-o FILE.csv or --to csv for all)"
 
 
 def _write_file(results: Mapping[str, pa.Table], form: _Format, place: Path, style: Style) -> None:

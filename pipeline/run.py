@@ -70,6 +70,7 @@ def run_jobs(
     arguments: Sequence[str],
     settings: Settings,
     on_done: Callable[[Mapped], None] = lambda _: None,
+    on_found: Callable[[Inputs], None] = lambda _: None,
     inputs: Inputs | None = None,
     planned: Planned | None = None,
 ) -> RunResult:
@@ -79,6 +80,8 @@ def run_jobs(
     ----------
     on_done : callable
         Told of each mapped split, from any thread.
+    on_found : callable
+        Told of the inputs before they are read.
     inputs : Inputs, optional
         What `find_inputs` returned for these arguments, where the caller needs it, too.
     planned : tuple, optional
@@ -96,6 +99,7 @@ def run_jobs(
     begin = time.monotonic()
     plan, plans = planned or plan_queries(jobs, settings)
     inputs = inputs or find_inputs(arguments, settings)
+    on_found(inputs)
     tasks = plan_tasks(inputs, plan, settings)
     merged = None
     if tasks:
@@ -109,9 +113,18 @@ def run_jobs(
 
 
 def stream_rows(
-    planned: Planned, arguments: Sequence[str], settings: Settings
+    planned: Planned,
+    arguments: Sequence[str],
+    settings: Settings,
+    on_done: Callable[[Mapped], None] = lambda _: None,
+    on_found: Callable[[Inputs], None] = lambda _: None,
 ) -> tuple[pa.Schema, Iterator[pa.Table], Inputs] | None:
     """Answer a job that only maps: rows in the order of the lines, as they come.
+
+    Parameters
+    ----------
+    on_done, on_found
+        As in `run_jobs`.
 
     Returns
     -------
@@ -127,6 +140,7 @@ def stream_rows(
         return None
     begin = time.monotonic()
     inputs = find_inputs(arguments, settings)
+    on_found(inputs)
     tasks = plan_tasks(inputs, plan, settings)
 
     def rows() -> Iterator[pa.Table]:
@@ -136,6 +150,7 @@ def stream_rows(
         if tasks:
             executor = _executor(settings, tasks)
             for part in executor.stream(tasks, plan):
+                on_done(part)
                 if not _take_part(counts, part):
                     continue
                 table = reduce_partials(part, plan, plans)[job.name]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.charts.colors import TOTAL
 from pipeline.charts.series import build_series, make_label
+from pipeline.charts.units import LONG, SHORT, is_in_bytes
 from pipeline.text import in_bytes
 
 if TYPE_CHECKING:
@@ -28,21 +29,6 @@ WIDTH, HEIGHT, STEP = 760, 260, 20
 #: Labels along an axis at most.
 MAX_LABELS = 12
 
-#: By step of the calendar: on an axis, and in full.
-_SHORT = {
-    "second": "%H:%M:%S",
-    "minute": "%H:%M",
-    "hour": "%b %e %Hh",
-    "day": "%b %e",
-    "month": "%b %Y",
-}
-_LONG = {
-    "second": "%Y-%m-%d %H:%M:%S",
-    "minute": "%Y-%m-%d %H:%M",
-    "hour": "%Y-%m-%d %H:00",
-    "day": "%Y-%m-%d",
-    "month": "%Y-%m",
-}
 _FONT = "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif"
 _COUNTED = "replace(format(datum.value, '~s'), 'G', 'B')"
 _BYTES = "replace(format(datum.value, '~s'), /([kMGTP]?)$/, ' $1B')"
@@ -119,8 +105,8 @@ def _describe(x: Any, name: str, y: float | None, chart: Chart, drawn: Drawn) ->
     if y is None:
         return ""
     told = f"{y:,.0f}" if float(y).is_integer() else f"{y:,.4g}"
-    size = f" ({in_bytes(y)})" if _in_bytes(chart.y) and y >= 1000 else ""
-    where = [x.strftime(_LONG[drawn.step]) if isinstance(x, datetime) else str(x)]
+    size = f" ({in_bytes(y)})" if is_in_bytes(chart.y) and y >= 1000 else ""
+    where = [x.strftime(LONG[drawn.step]) if isinstance(x, datetime) else str(x)]
     if name and chart.color is not None:
         where.append(name)
     return " · ".join([*where, f"{told} {make_label(chart.y)}{size}"])
@@ -154,9 +140,9 @@ def _along_x(drawn: Drawn, chart: Chart) -> dict[str, Any]:
     places = [_place(place) for place in drawn.places]
     axis: dict[str, Any] = {"title": make_label(chart.x), "grid": False, "labelAngle": 0}
     if drawn.step:
-        first, last = (drawn.places[n].strftime(_LONG[drawn.step]) for n in (0, -1))
+        first, last = (drawn.places[n].strftime(LONG[drawn.step]) for n in (0, -1))
         axis["title"] += f", {first} to {last}" if first != last else f", {first}"
-        axis["labelExpr"] = f"utcFormat(toDate(datum.value), '{_SHORT[drawn.step]}')"
+        axis["labelExpr"] = f"utcFormat(toDate(datum.value), '{SHORT[drawn.step]}')"
     if not all(isinstance(place, int) for place in drawn.places) and not drawn.step:
         axis["labelAngle"] = -40
     else:
@@ -221,11 +207,7 @@ def _number_axis(chart: Chart) -> dict[str, Any]:
 
 
 def _label_expression(chart: Chart) -> str:
-    return _BYTES if _in_bytes(chart.y) else _COUNTED
-
-
-def _in_bytes(column: str) -> bool:
-    return column.lower() in ("bytes", "size") or column.lower().endswith(("_bytes", "_size"))
+    return _BYTES if is_in_bytes(chart.y) else _COUNTED
 
 
 def _config(color: str) -> dict[str, Any]:

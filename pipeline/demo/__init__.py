@@ -34,7 +34,9 @@ DEFAULT_SIZE_MB = 30
 
 _SEED = 90442
 _MARKER = ".sawlog-demo"
-_MARKER_TEXT = "Made by `sawlog demo`, which may replace maillog* and truth/ in this folder.\n"
+_MARKER_TEXT = (
+    "Made by `sawlog demo`, which may replace maillog*, truth/ and report.html in this folder.\n"
+)
 _PARTIAL = ".sawlog-demo.part"
 
 

@@ -21,6 +21,15 @@ class Screen:
         self._stream = stream
         self.encoding: str = getattr(stream, "encoding", None) or "utf-8"
 
+    @property
+    def has_blocks(self) -> bool:
+        """Whether it can show block characters."""
+        try:
+            "▏█▁▲".encode(self.encoding)
+        except (LookupError, UnicodeEncodeError):
+            return False
+        return True
+
     def write(self, text: str) -> int:
         """Write the text."""
         if self.encoding.lower().replace("-", "") != "utf8" and not text.isascii():

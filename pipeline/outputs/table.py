@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from itertools import chain
+from math import isfinite
 from typing import IO, TYPE_CHECKING, cast
 
 import pyarrow as pa
@@ -23,7 +24,7 @@ from pipeline.outputs.values import cut_pieces, is_numeric, is_plain, to_text
 from pipeline.text import escape_visibly
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from pipeline.outputs.streams import Screen
 
@@ -32,6 +33,9 @@ GAP = "  "
 MAX_PADDING = 100
 # Text columns are cut to the first width, one by one, before any is cut to the second.
 _READABLE, _LEAST = 12, 4
+# Cells of a bar beside a row.
+_LEAST_BAR, _MOST_BAR = 10, 30
+_EIGHTHS = " ▏▎▍▌▋▊▉█"
 
 
 @dataclass(slots=True)
@@ -46,33 +50,32 @@ class _Column:
 
 
 def write_table(
-    results: Mapping[str, pa.Table],
-    notes: Mapping[str, str],
+    table: pa.Table,
     stream: Screen,
     *,
+    title: str,
+    note: str,
     width: int | None,
     terminal: bool,
 ) -> None:
-    """Write each result as a table; several have a title each.
+    """Write a result as a table.
 
     Parameters
     ----------
-    results : mapping of str to pyarrow.Table
-        The rows to show, by job.
-    notes : mapping of str to str
-        A line to write below a job's table.
+    title, note : str
+        Lines to write above and below it; empty: none.
     width : int or None
         Cells that a row may take; None: no limit.
     terminal : bool
-        Write with rich: bold headers, unless ``NO_COLOR`` is set.
+        Write with rich: bold headers, unless ``NO_COLOR`` is set, and bars where there is room.
     """
-    write = _write_rich if terminal else _write_plain
-    for n, (job, table) in enumerate(results.items()):
-        title = escape_visibly(job) if len(results) > 1 else ""
-        columns = _lay_out(table, width)
-        note = notes.get(job, "" if len(table) else "(no rows)")
-        stream.write("\n" if n else "")
-        write(title, columns, _format_rows(table, columns, width), note, stream)
+    columns = _lay_out(table, width)
+    note = note or ("" if len(table) else "(no rows)")
+    title = escape_visibly(title)
+    if terminal:
+        _write_rich(title, columns, table, width, note, stream)
+    else:
+        _write_plain(title, columns, _format_rows(table, columns, width), note, stream)
 
 
 def _lay_out(table: pa.Table, width: int | None) -> list[_Column]:
@@ -205,6 +208,22 @@ def cut_cells(text: str, width: int) -> str:
     return head.rstrip() + "…" + tail
 
 
+def make_bar(value: float, largest: float, width: int, *, is_ascii: bool) -> str:
+    """Return a bar as long as the value's share of the largest; at least a trace of it.
+
+    Examples
+    --------
+    >>> make_bar(3, 4, 2, is_ascii=False)
+    '█▌'
+    """
+    if not (isfinite(value) and 0 < value <= largest):
+        return ""
+    if is_ascii:
+        return "#" * max(1, round(width * value / largest))
+    eighths = max(1, round(8 * width * value / largest))
+    return "█" * (eighths // 8) + _EIGHTHS[eighths % 8].strip()
+
+
 def _pad(text: str, column: _Column) -> str:
     padding = " " * (column.width - measure_cells(text))
     return padding + text if column.is_right else text + padding
@@ -232,7 +251,8 @@ def _join(cells: list[str], columns: list[_Column]) -> str:
 def _write_rich(
     title: str,
     columns: list[_Column],
-    rows: Iterator[list[str]],
+    table: pa.Table,
+    limit: int | None,
     note: str,
     stream: Screen,
 ) -> None:
@@ -244,23 +264,39 @@ def _write_rich(
     # Where numbers alone are wider than the terminal, its own wrapping loses nothing; rich
     # would cut digits.
     width = sum(column.width for column in columns) + len(GAP) * len(columns)
+    bars = _make_bars(table, columns, (limit or 0) - width, is_ascii=not stream.has_blocks)
     console = Console(
         file=cast("IO[str]", stream),
-        width=max(width, 20),
+        width=max(width, limit or 0, 20),
         color_system=None if os.environ.get("NO_COLOR") else "auto",
     )
-    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    shown = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     for column in columns:
-        table.add_column(
+        shown.add_column(
             Text(column.name),
             justify="right" if column.is_right else "left",
             width=column.width,
             no_wrap=True,
         )
-    for cells in rows:
-        table.add_row(*map(Text, cells))
+    if bars:
+        shown.add_column("", width=max(map(len, bars)), no_wrap=True)
+    for n, cells in enumerate(_format_rows(table, columns, limit)):
+        shown.add_row(*map(Text, cells), *([Text(bars[n], style="cyan")] if bars else []))
     if title:
         console.print(Text(title, style="bold"))
-    console.print(table)
+    console.print(shown)
     if note:
         console.print(Text(note, style="dim"), soft_wrap=True)
+
+
+def _make_bars(table: pa.Table, columns: list[_Column], room: int, *, is_ascii: bool) -> list[str]:
+    """Return a bar for each row, of its last number; none where there is too little room."""
+    measured = [n for n, column in enumerate(columns) if column.separated or column.decimals]
+    if room < _LEAST_BAR or not measured or len(table) < 2:
+        return []
+    values = table.column(measured[-1]).to_pylist()
+    numbers = [float(value) if value is not None else 0.0 for value in values]
+    largest = max((n for n in numbers if isfinite(n)), default=0.0)
+    return [
+        make_bar(number, largest, min(room, _MOST_BAR), is_ascii=is_ascii) for number in numbers
+    ]

@@ -58,6 +58,12 @@ def take_top_rows(table: pa.Table, n: int, keys: Sequence[str] | None = None) ->
     return table if len(kept) == len(table) else take_rows(table, sorted(kept))
 
 
+def count_groups(table: pa.Table, keys: Sequence[str]) -> int:
+    """Return how many groups there are whose rows `take_top_rows` ranks."""
+    names = table.schema.names
+    return len(_group_rows(table, [names.index(key) for key in keys[:-1] if key in names]))
+
+
 def guess_keys(schema: pa.Schema) -> list[str]:
     """Return the columns before the first number that is measured."""
     keys = []

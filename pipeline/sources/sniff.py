@@ -30,6 +30,9 @@ _MAGICS = (
     (b"\x89PNG\r\n", "a picture"),
     (b"PAR1", "a Parquet file"),
     (b"ARROW1", "an Arrow file"),
+    (b"<!doctype html", "a web page"),
+    (b"<!DOCTYPE html", "a web page"),
+    (b"<svg ", "a picture"),
 )
 # Escape sequences of colored output, tabs, form feeds and line ends are text.
 _CONTROL = bytes(set(range(32)) - set(b"\a\b\t\n\v\f\r\x1b")) + b"\x7f"
