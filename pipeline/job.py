@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 _SETTING = re.compile(r"^(chart|param|by):\s*(.*)$")
+#: How a chart is drawn; see `pipeline.charts.choose`.
+MARKS = ("area", "bar", "heat", "line", "rank")
+_CHART_PARTS = ("x", "y", "color", "mark", "title")
+_CHART_PART = re.compile(r"(\w+)=('(?:[^']|'')*'|\S+)\s*")
 _PARAM = re.compile(r"^(\w+)\s+([A-Za-z]+)\s*(?:=\s*('(?:[^']|'')*'|\S+))?\s*(.*)$")
 
 
@@ -175,6 +179,7 @@ def sql_job(name: str, text: str, path: Path | None = None) -> Job:
         if setting is None:
             question.append(said)
         elif setting[1] == "chart":
+            read_chart(setting[2])
             charts.append(setting[2])
         elif setting[1] == "by":
             first, _, rest = setting[2].partition(" of ")
@@ -192,6 +197,32 @@ def sql_job(name: str, text: str, path: Path | None = None) -> Job:
         tuple(parameters),
         tuple(charts),
     )
+
+
+def read_chart(text: str) -> dict[str, str]:
+    """Read a header line.
+
+    Raises
+    ------
+    UsageError
+        It is not of the form ``x=… y=… color=… mark=… title='…'``.
+    """
+    parts: dict[str, str] = {}
+    at = 0
+    while found := _CHART_PART.match(text, at):
+        name, value = found[1], found[2]
+        if name not in _CHART_PARTS:
+            raise unknown_name("part of a chart", name, _CHART_PARTS)
+        parts[name] = value[1:-1].replace("''", "'") if value.startswith("'") else value
+        at = found.end()
+    if at != len(text) or "x" not in parts or "y" not in parts:
+        raise UsageError(
+            f"wrong header line '-- chart: {text}'. It reads x=COLUMN y=COLUMN, and where wanted "
+            "color=COLUMN mark=bar title='…'"
+        )
+    if parts.get("mark", "bar") not in MARKS:
+        raise unknown_name("mark of a chart", parts["mark"], MARKS)
+    return parts
 
 
 def _parted(text: str) -> tuple[str, str]:

@@ -18,11 +18,10 @@ columns to group by are a heat map; anything else is a ranking.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pipeline.errors import UsageError, unknown_name
+from pipeline.job import read_chart
 from pipeline.outputs.top import guess_keys
 from pipeline.outputs.values import is_numeric
 
@@ -33,11 +32,8 @@ if TYPE_CHECKING:
 
     from pipeline.outputs.model import About
 
-MARKS = ("area", "bar", "heat", "line", "rank")
-_PARTS = ("x", "y", "color", "mark", "title")
 #: Columns of these names are times, whatever their type.
 _TIMES = ("day", "hour", "month", "time", "instant", "week", "year")
-_PART = re.compile(r"(\w+)=('(?:[^']|'')*'|\S+)\s*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +49,7 @@ class Chart:
     color : str or None
         The column that makes series; for a heat map its rows.
     mark : str
-        One of `MARKS`.
+        One of `pipeline.job.MARKS`.
     title : str
     """
 
@@ -67,32 +63,6 @@ class Chart:
     def keys(self) -> tuple[str, ...]:
         """The columns that it tells apart; the others are summed up."""
         return (self.x,) if self.color is None else (self.x, self.color)
-
-
-def read_chart(text: str) -> dict[str, str]:
-    """Read a header line.
-
-    Raises
-    ------
-    UsageError
-        It is not of the form ``x=… y=… color=… mark=… title='…'``.
-    """
-    parts: dict[str, str] = {}
-    at = 0
-    while found := _PART.match(text, at):
-        name, value = found[1], found[2]
-        if name not in _PARTS:
-            raise unknown_name("part of a chart", name, _PARTS)
-        parts[name] = value[1:-1].replace("''", "'") if value.startswith("'") else value
-        at = found.end()
-    if at != len(text) or "x" not in parts or "y" not in parts:
-        raise UsageError(
-            f"wrong header line '-- chart: {text}'. It reads x=COLUMN y=COLUMN, and where wanted "
-            "color=COLUMN mark=bar title='…'"
-        )
-    if parts.get("mark", "bar") not in MARKS:
-        raise unknown_name("mark of a chart", parts["mark"], MARKS)
-    return parts
 
 
 def plan_charts(schema: pa.Schema, about: About) -> list[Chart]:

@@ -21,7 +21,7 @@ COLORS = (
     "#f0e442",
 )
 #: What all other series add up to, and a chart of one series only.
-OTHER = "#999999"
+OTHER = "#b0b0b0"
 TOTAL = "#5b7c99"
 
 

@@ -31,7 +31,15 @@ MAX_POINTS = 1500
 MAX_LABEL = 40
 
 #: Steps of a time axis: seconds, and the part of a date that DuckDB cuts to.
-_STEPS = ((1, "second"), (60, "minute"), (3600, "hour"), (86_400, "day"), (31 * 86_400, "month"))
+_STEPS = (
+    (1, "second"),
+    (60, "minute"),
+    (3600, "hour"),
+    (86_400, "day"),
+    (30 * 86_400, "month"),
+    (365 * 86_400, "year"),
+)
+_DAY = 3
 
 
 @dataclass(slots=True)
@@ -48,7 +56,7 @@ class Drawn:
     other : str or None
         The name that stands for the rest.
     step : str
-        ``second`` … ``month`` where x is a time on the calendar, else empty.
+        ``second`` … ``year`` where x is a time on the calendar, else empty.
     places : list
         All x in order, gaps included.
     notes : list of str
@@ -204,7 +212,7 @@ def _find_step(table: pa.Table, column: str, *, is_additive: bool) -> str:
         return "day"
     at = max((n for n, fit in enumerate(fits) if fit), default=0)
     if first == last:
-        at = min(at, len(_STEPS) - 2)  # one day that is the first of its month is a day
+        at = min(at, _DAY)  # one day that is the first of its month is a day
     seconds = (last - first).total_seconds()
     while is_additive and seconds / _STEPS[at][0] > MAX_POINTS and at + 1 < len(_STEPS):
         at += 1
@@ -214,7 +222,9 @@ def _find_step(table: pa.Table, column: str, *, is_additive: bool) -> str:
 def _calendar(first: datetime, last: datetime, step: str) -> list[datetime]:
     if step == "month":
         months = range(first.year * 12 + first.month - 1, last.year * 12 + last.month)
-        return [datetime(n // 12, n % 12 + 1, 1) for n in months][:MAX_POINTS]  # noqa: DTZ001
+        return [datetime(n // 12, n % 12 + 1, 1) for n in months]  # noqa: DTZ001
+    if step == "year":
+        return [datetime(year, 1, 1) for year in range(first.year, last.year + 1)]  # noqa: DTZ001
     length = timedelta(seconds={name: n for n, name in _STEPS}[step])
     n_steps = min(int((last - first) / length), 4 * MAX_POINTS)
     return [first + n * length for n in range(n_steps + 1)]

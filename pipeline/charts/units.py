@@ -11,6 +11,7 @@ SHORT = {
     "hour": "%b %e %Hh",
     "day": "%b %e",
     "month": "%b %Y",
+    "year": "%Y",
 }
 LONG = {
     "second": "%Y-%m-%d %H:%M:%S",
@@ -18,6 +19,7 @@ LONG = {
     "hour": "%Y-%m-%d %H:00",
     "day": "%Y-%m-%d",
     "month": "%Y-%m",
+    "year": "%Y",
 }
 
 
