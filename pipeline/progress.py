@@ -37,18 +37,19 @@ class Progress:
         self._lock = threading.Lock()
         self._stored = self._damaged = self._shown = 0
         self._planned: int | None = None
+        self._begin: float | None = None
         self._over = threading.Event()
         self._thread: threading.Thread | None = None
+        if self._is_wanted:
+            self._thread = threading.Thread(target=self._watch, name="sawlog-progress", daemon=True)
+            self._thread.start()
 
     def plan(self, inputs: Inputs) -> None:
-        """Take in what will be read; the clock starts here."""
-        if not self._is_wanted:
-            return
+        """Take in what will be read; speed and time left count from here."""
         sizes = [file.size for file, _ in inputs.files]
         # Of a stream nobody knows how long it is.
         self._planned = None if None in sizes else sum(size or 0 for size in sizes)
-        self._thread = threading.Thread(target=self._watch, name="sawlog-progress", daemon=True)
-        self._thread.start()
+        self._begin = time.monotonic()
 
     def take(self, part: Mapped) -> None:
         """Take in the result of a split."""
@@ -67,20 +68,24 @@ class Progress:
             self._thread = None
 
     def _watch(self) -> None:
-        from pipeline.map import bytes_read
-
-        begin = time.monotonic()
         pause = QUIET_S
         while not self._over.wait(pause):
             pause = STEP_S
-            # What other processes have read is known when a split is done.
-            self._shown = max(self._shown, self._stored, bytes_read())
-            self._say(self._tell(self._shown, time.monotonic() - begin))
+            self._say(self._tell())
         if pause == STEP_S:
             self._say("")
 
-    def _tell(self, done: int, seconds: float) -> str:
-        return describe(done, self._planned, seconds, self._damaged, _measure_width())
+    def _tell(self) -> str:
+        width = _measure_width()
+        if self._begin is None:
+            # Heads are read, and files that may hold the same are compared.
+            return "looking at the files …"[: width - 1]
+        from pipeline.map import bytes_read
+
+        # What other processes have read is known when a split is done.
+        self._shown = max(self._shown, self._stored, bytes_read())
+        seconds = time.monotonic() - self._begin
+        return describe(self._shown, self._planned, seconds, self._damaged, width)
 
     def _say(self, text: str) -> None:
         try:
@@ -117,7 +122,8 @@ def describe(done: int, planned: int | None, seconds: float, n_damaged: int, wid
     if n_damaged:
         parts.append(f"{n_damaged} damaged")
     while len(parts) > 1 and len(" · ".join(parts)) >= width:
-        parts.pop(-2)  # what is damaged stays
+        # What is damaged stays longest.
+        parts.pop(-2 if n_damaged and len(parts) > 2 else -1)
     return " · ".join(parts)[: max(width - 1, 0)]
 
 

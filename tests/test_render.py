@@ -27,6 +27,7 @@ from markdown_it import MarkdownIt
 
 from pipeline.errors import OutputError, UsageError
 from pipeline.outputs import duckdb_file
+from pipeline.outputs.model import About
 from pipeline.outputs.table import cut_cells, measure_cells
 from pipeline.outputs.top import take_top_rows
 from pipeline.outputs.values import to_json, to_text
@@ -72,6 +73,14 @@ def small():
 # --- golden cases ---------------------------------------------------------------------------
 
 
+def read_about(told):
+    return About(
+        keys=tuple(told["keys"]),
+        charts=tuple(told["charts"]),
+        additive=frozenset(told["additive"]),
+    )
+
+
 @pytest.mark.parametrize("path", sorted(CASES.glob("*.toml")), ids=lambda path: path.stem)
 def test_results_look_as_in_the_golden_case(path, monkeypatch):
     """Each case names its queries, its options and the text that comes out."""
@@ -80,7 +89,8 @@ def test_results_look_as_in_the_golden_case(path, monkeypatch):
     results = {job: run_sql(name) for job, name in case["results"].items()}
     stream = Terminal(newline="") if case.get("terminal") else io.StringIO(newline="")
 
-    render(results, case["to"], stream, **case.get("options", {}))
+    about = {job: read_about(told) for job, told in case.get("about", {}).items()}
+    render(results, case["to"], stream, about=about, **case.get("options", {}))
 
     assert case["output"] == stream.getvalue()
     if case["to"] == "table" and "width" in case.get("options", {}):
@@ -148,7 +158,7 @@ def test_tables_show_no_character_that_cannot_be_seen(column, data):
 
     render({"job": table}, "table", stream, width=width)
 
-    text = stream.getvalue().replace("\x1b[1m", "").replace("\x1b[0m", "")
+    text = re.sub(r"\x1b\[[0-9;]*m", "", stream.getvalue())
     assert hostile_characters(text.replace("\n", "")) == []
     assert text.count("\n") == 5
     widths = {measure_cells(line) for line in text.splitlines()}
