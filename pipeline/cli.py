@@ -20,7 +20,7 @@ from pipeline.options import FORMATS, shared_options
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pipeline.job import Job
+    from pipeline.job import Job, Parameter
 
 
 EXIT_FAILED = 1
@@ -28,6 +28,8 @@ EXIT_USAGE = 2
 EXIT_DAMAGED = 3
 EXIT_INTERRUPTED = 130
 
+#: Before the names of the options that a job's own parameters are.
+_OWN = "own_"
 _STDOUT_ERRORS = (errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EFBIG, errno.EBADF)
 
 
@@ -121,27 +123,48 @@ def commands() -> None:
 
 def _job_command(names: str) -> click.Command:
     """Return the command that runs a job or several, whose help is their questions."""
-    from pipeline.job import find_job
+    from pipeline.job import find_job, with_sections
 
-    jobs = [find_job(name) for name in names.split(",")]
+    asked = [find_job(name) for name in names.split(",")]
+    jobs = with_sections(asked)
     if len({job.name for job in jobs}) != len(jobs):
         raise UsageError(f"a job is named twice, or two job files have the same name: {names}")
+    parameters = {p.name: p for job in asked for p in job.parameters}
 
-    @clicks.command(names, help="\n\n".join(map(_describe, jobs)))
+    @clicks.command(names, help="\n\n".join(map(_describe, asked)))
     @shared_options
     def run(**options: Any) -> int:
         from pipeline.commands import run_jobs_command
 
+        given = {name: options.pop(_OWN + name, None) for name in parameters}
+        options["parameters"] = (
+            *options["parameters"],
+            *(f"{name}={value}" for name, value in given.items() if value is not None),
+        )
         return run_jobs_command(jobs, **options)
 
+    taken = {name for option in run.params for name in option.opts}
+    own = [
+        click.Option([flag, _OWN + p.name], metavar=p.type, help=_of_parameter(p))
+        for p in parameters.values()
+        if (flag := f"--{p.name.replace('_', '-')}") not in taken
+    ]
+    run.params[:0] = own
+    if own:
+        clicks.panel("This job", [option.name for option in own])(run)
     return run
+
+
+def _of_parameter(parameter: Parameter) -> str:
+    default = "" if parameter.default in (None, "") else f" [{parameter.default}]"
+    return f"{parameter.help or parameter.name.replace('_', ' ')}{default}."
 
 
 def _describe(job: Job) -> str:
     lines = [job.question or f"The job {job.name}."]
     if job.by:
         lines.append(f"--by: {', '.join(job.by_choices)} [default: {','.join(job.by)}]")
-    lines += [f"-p {p.name}=…: {p.help} [default: {p.default}]" for p in job.parameters]
+    lines += [f"{part.name}: {part.question}" for part in job.sections]
     return "\n\n".join(lines)
 
 
@@ -174,9 +197,9 @@ def files_command(*, quick: bool, **options: Any) -> int:
 def plan_command(job: str, **options: Any) -> int:
     """Tell what will run in parallel and why, before it runs."""
     from pipeline.commands import run_plan_command
-    from pipeline.job import find_job
+    from pipeline.job import find_job, with_sections
 
-    return run_plan_command([find_job(name) for name in job.split(",")], **options)
+    return run_plan_command(with_sections([find_job(name) for name in job.split(",")]), **options)
 
 
 @commands.command("jobs")

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Self
 import pyarrow as pa
 
 from pipeline import duck
+from pipeline.relations import STITCHED
 from pipeline.scan import LineCounts
 from pipeline.sql import Query
+from pipeline.stitch import Fragments, join_neighbours
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,10 +47,13 @@ class Mapped:
         Per query, per branch: tables of one schema, in split order; none where there is nothing.
     files : dict of str to FileCounts
         By URL.
+    fragments : dict of str to Fragments
+        By URL: of messages that were not whole, where a query reads messages.
     """
 
     partials: list[list[list[pa.Table]]]
     files: dict[str, FileCounts]
+    fragments: dict[str, Fragments] = field(default_factory=dict)
 
     @classmethod
     def empty(cls, url: str, plan: MapPlan) -> Self:
@@ -58,7 +63,7 @@ class Mapped:
     def is_enough(self, plan: MapPlan) -> bool:
         """Tell whether every query has as many rows as its LIMIT lets through."""
         return all(
-            query.limit is not None and query.map_only
+            query.limit is not None and query.map_only and query.relation not in STITCHED
             and sum(table.num_rows for table in branches[0]) >= query.limit
             for query, branches in zip(plan.queries, self.partials, strict=True)
         ) and bool(plan.queries)  # fmt: skip
@@ -72,7 +77,12 @@ class Mapped:
             for branch, tables in zip(query.branches, branches, strict=True):
                 if query.map_only or len(tables) < 2:
                     continue
-                if len(tables) >= COMBINE_EVERY or sum(map(len, tables)) > COMBINE_ROWS:
+                # The first is what was merged last: again only when as much has come since, or
+                # each block would merge all groups of a long run anew.
+                n_later = sum(map(len, tables[1:]))
+                if n_later > max(COMBINE_ROWS, len(tables[0])) or (
+                    len(tables) >= COMBINE_EVERY and 2 * n_later > len(tables[0])
+                ):
                     tables[:] = [combine_tables(tables, query, branch)]
 
 
@@ -93,6 +103,10 @@ def combine_splits(parts: Sequence[Mapped], plan: MapPlan) -> Mapped:
         counts.damage = later.damage
         counts.is_cut = counts.is_cut or later.is_cut
         _extend(merged, part)
+        if url in part.fragments:
+            merged.fragments[url].extend(part.fragments[url])
+    if url in merged.fragments:
+        join_neighbours(merged.fragments[url], plan, merged.partials)
     merged.combine_within(plan)
     return merged
 
@@ -102,6 +116,7 @@ def combine_files(parts: Sequence[Mapped], plan: MapPlan) -> Mapped:
     merged = parts[0]
     for part in parts[1:]:
         merged.files.update(part.files)
+        merged.fragments.update(part.fragments)
         _extend(merged, part)
     merged.combine_within(plan)
     return merged

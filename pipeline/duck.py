@@ -94,6 +94,14 @@ def forget_prepared() -> None:
     _local.prepared = {}
 
 
+def spill_folder() -> str:
+    """Return this process's private temporary folder; it is removed by `close`."""
+    with _lock:
+        _instance()
+    assert _spill is not None
+    return _spill
+
+
 def quote(text: str) -> str:
     """Return a text as an SQL string literal."""
     return "'" + text.replace("'", "''") + "'"

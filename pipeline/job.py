@@ -3,9 +3,16 @@
 A job file is a SELECT under a header of comments: the question, then settings.
 
     -- How often was each stuck message tried again, per day?
-    -- by: day, queue_id of day, host, queue_id
+    -- by: day, queue_id of day, host, queue_id, lower(relay) AS relay
     -- param: status VARCHAR = 'deferred'   which outcome to count
     -- chart: x=day y=attempts mark=bar
+
+A report is a file with several questions. What its sections share stands before the first of them:
+a ``WITH`` of the tables that they are made of, of which each takes those that it names.
+
+    WITH tried AS (SELECT … FROM mail …)
+    -- section: attempts   How often was it tried?
+    SELECT … FROM tried …
 
 What SQL cannot say goes into a Python module with ``RELATION``, ``COLUMNS``, ``map``, ``combine``
 and ``finish`` over Arrow tables; its docstring is the question.
@@ -15,7 +22,7 @@ from __future__ import annotations
 
 import ast
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +32,8 @@ from pipeline.errors import UsageError, unknown_name
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+_SECTION = re.compile(r"^-- section:\s*([\w-]+)\s*(.*)$", re.MULTILINE)
+_ALIAS = re.compile(r"^(.*\S)\s+AS\s+(\w+)$", re.IGNORECASE | re.DOTALL)
 _SETTING = re.compile(r"^(chart|param|by):\s*(.*)$")
 #: How a chart is drawn; see `pipeline.charts.choose`.
 MARKS = ("area", "bar", "heat", "line", "rank")
@@ -59,8 +68,12 @@ class Job:
         Where it was read from; None for SQL typed at the command line.
     by, by_choices : tuple of str
         Columns it groups by unless told otherwise, and those it can group by.
+    by_items : dict of str to str
+        Each of these as the query says it: ``lower(relay) AS relay``.
     charts : tuple of str
         How it wants to be drawn, as written; a header line each.
+    sections : tuple of Job
+        Of a report: the questions that are asked in its place.
     """
 
     name: str
@@ -72,6 +85,8 @@ class Job:
     parameters: tuple[Parameter, ...] = ()
     charts: tuple[str, ...] = ()
     is_python: bool = field(default=False)
+    by_items: Mapping[str, str] = field(default_factory=dict)
+    sections: tuple[Job, ...] = ()
 
     def sql(self, by: Sequence[str] | None = None) -> str:
         """Return the SQL, grouped by other columns where ``by`` is given.
@@ -91,9 +106,11 @@ class Job:
         if len(set(by)) != len(by):
             raise UsageError(f"--by names a column twice: {', '.join(by)}")
         # The header promises that the list stands like this wherever the query groups by it.
-        pattern = r"\b" + r"\s*,\s*".join(map(re.escape, self.by)) + r"\b"
+        listed = (re.escape(self.by_items[name]) for name in self.by)
+        pattern = r"(?<!\w)" + r"\s*,\s*".join(listed) + r"(?!\w)"
+        wanted = ", ".join(self.by_items[name] for name in by)
         head, body = _parted(self.text)
-        return head + re.sub(pattern, ", ".join(by), body)
+        return head + re.sub(pattern, lambda _: wanted, body)
 
     def values(self, given: Mapping[str, str]) -> dict[str, object]:
         """Return the value of each parameter, those given on the command line read by their type.
@@ -166,11 +183,41 @@ def read_job(path: Path) -> Job:
 
 
 def sql_job(name: str, text: str, path: Path | None = None) -> Job:
-    """Return the job that an SQL text with an optional header makes."""
+    """Return the job or the report that an SQL text with an optional header makes."""
+    begin = _SECTION.search(text)
+    if begin is None:
+        return _one_job(name, text, path)
+    shared = text[: begin.start()]
+    whole = _one_job(name, shared, path)
+    sections = []
+    places = [*_SECTION.finditer(text)]
+    ends = [*(place.start() for place in places[1:]), len(text)]
+    for place, end in zip(places, ends, strict=True):
+        settings = "".join(f"-- param: {line}\n" for line in _said(shared, "param"))
+        own = text[place.end() : end]
+        head, body = _parted(own.lstrip("\n"))
+        text_of_it = f"-- {place[2]}\n{settings}{head}{_parted(shared)[1]}{body}"
+        sections.append(_one_job(place[1], text_of_it, path))
+    return replace(whole, sections=tuple(sections))
+
+
+def with_sections(jobs: Sequence[Job]) -> list[Job]:
+    """Return the jobs, and in place of each report its sections."""
+    return [one for job in jobs for one in (job.sections or (job,))]
+
+
+def _said(text: str, setting: str) -> list[str]:
+    """Return the values of a setting in the header of a text."""
+    lines = (line.strip().removeprefix("--").strip() for line in _parted(text)[0].splitlines())
+    found = map(_SETTING.match, lines)
+    return [match[2] for match in found if match is not None and match[1] == setting]
+
+
+def _one_job(name: str, text: str, path: Path | None) -> Job:
     head, _ = _parted(text)
     question: list[str] = []
-    by: tuple[str, ...] = ()
-    choices: tuple[str, ...] = ()
+    by: dict[str, str] = {}
+    choices: dict[str, str] = {}
     parameters = []
     charts = []
     for line in head.splitlines():
@@ -183,8 +230,8 @@ def sql_job(name: str, text: str, path: Path | None = None) -> Job:
             charts.append(setting[2])
         elif setting[1] == "by":
             first, _, rest = setting[2].partition(" of ")
-            by = _names(first)
-            choices = _names(rest) or by
+            by = _items(first)
+            choices = _items(rest) or by
         else:
             parameters.append(_parameter(setting[2], name))
     return Job(
@@ -192,10 +239,11 @@ def sql_job(name: str, text: str, path: Path | None = None) -> Job:
         " ".join(filter(None, question)),
         text,
         path,
-        by,
-        choices,
+        tuple(by),
+        tuple(choices),
         tuple(parameters),
         tuple(charts),
+        by_items=choices | by,
     )
 
 
@@ -235,8 +283,19 @@ def _parted(text: str) -> tuple[str, str]:
     return text[:end], text[end:]
 
 
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
+def _items(text: str) -> dict[str, str]:
+    """Return the items of a list, by name: a column, or ``expression AS name``."""
+    items: dict[str, str] = {}
+    begin = depth = 0
+    for at, character in enumerate(f"{text},"):
+        depth += (character == "(") - (character == ")")
+        if character == "," and depth == 0:
+            item = text[begin:at].strip()
+            begin = at + 1
+            alias = _ALIAS.match(item)
+            if item:
+                items[alias[2] if alias else item] = item
+    return items
 
 
 def _parameter(text: str, job: str) -> Parameter:

@@ -3,34 +3,31 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from pipeline import duck
+from pipeline.at_hand import at_hand
 from pipeline.combine import Mapped
 from pipeline.compression import get_codec
 from pipeline.errors import DamageError, SourceError
 from pipeline.head import open_source
 from pipeline.model import Damage
 from pipeline.read import Buffers, read_ahead, read_blocks
-from pipeline.scan import LineScanner
-from pipeline.sql import Query
+from pipeline.stitch import Stitcher
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    import pyarrow as pa
 
     from pipeline.compression.base import PlainReader
     from pipeline.compression.seek_build import SeekIndexBuilder
     from pipeline.compression.seek_index import SeekIndex, SourceIdentity
     from pipeline.model import Block, Split
-    from pipeline.python_job import PythonQuery
     from pipeline.query import MapPlan
-    from pipeline.sql import Branch
     from pipeline.yearless import YearTable
 
+#: Messages of a split are numbered from its task's number, moved so far to the left.
+_NUMBER_BITS = 40
 _local = threading.local()
 _cancelled = threading.Event()
 #: What this process's map tasks are reading, by thread, and the stored bytes of those that ended.
@@ -82,6 +79,8 @@ class MapTask:
         The state of the file whose seek index, kept in the cache, the split's cuts are of.
     build : SourceIdentity or None
         Make a seek index in passing, and keep it for this state of the file.
+    number : int
+        Counts the tasks of a run: with it the numbers of a split's messages are its own.
     """
 
     split: Split
@@ -91,16 +90,7 @@ class MapTask:
     block_bytes: int = 16 << 20
     index: SourceIdentity | None = None
     build: SourceIdentity | None = None
-
-
-@dataclass(slots=True)
-class _Scanned:
-    """What ``scanned`` stands for in DuckDB: the table at hand, asked for anew each time."""
-
-    table: pa.Table = field(default=None)
-
-    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
-        return self.table.__arrow_c_stream__(requested_schema)
+    number: int = 0
 
 
 def map_split(task: MapTask) -> Mapped:
@@ -117,8 +107,10 @@ def map_split(task: MapTask) -> Mapped:
     except SourceError as error:
         counts.damage = Damage(url, error.kind, detail=error.detail)
         return mapped
-    scanner, scanned = _prepare(task.plan)
-    scanner.begin_file(url, task.years)
+    held = at_hand(task.plan)
+    scanner = held.scanner
+    scanner.begin_file(url, task.years, task.number << _NUMBER_BITS)
+    stitcher = Stitcher(held, mapped.partials) if task.plan.views.stitch else None
     buffers = _buffers(task)
     offset = (split.start.plain_offset or 0) if split.start else 0
     blocks: Iterator[Block] = read_blocks(
@@ -135,8 +127,11 @@ def map_split(task: MapTask) -> Mapped:
         with reader:
             for block in blocks:
                 for table in scanner.scan(block):
-                    scanned.table = table
-                    _map_table(task.plan, mapped)
+                    held.put("scanned", table)
+                    held.map_scanned(mapped.partials)
+                    if stitcher is not None:
+                        stitcher.take()
+                    mapped.combine_within(task.plan)
                 buffers.give_back(block.buffer)
                 _check_cancelled()
                 if mapped.is_enough(task.plan):
@@ -157,36 +152,18 @@ def map_split(task: MapTask) -> Mapped:
     finally:
         del _under_way[threading.get_ident()]
         _finished.append(counts.stored_bytes)
-        scanned.table = None
+        held.forget()
+    if stitcher is not None:
+        # After damage, too: the lines before it count.
+        mapped.fragments[url] = stitcher.finish()
+        mapped.combine_within(task.plan)
     counts.lines = scanner.counts()
     return mapped
-
-
-def empty_partials(plan: MapPlan) -> list[list[pa.Table]]:
-    """Return the partials of no lines at all: they have the right types."""
-    scanner, scanned = _prepare(plan)
-    scanned.table = scanner.schema.empty_table()
-    return [[_map_branch(query, branch) for branch in query.branches] for query in plan.queries]
 
 
 def _check_cancelled() -> None:
     if _cancelled.is_set():
         raise CancelledError
-
-
-def _map_table(plan: MapPlan, mapped: Mapped) -> None:
-    for query, branches in zip(plan.queries, mapped.partials, strict=True):
-        for branch, tables in zip(query.branches, branches, strict=True):
-            table = _map_branch(query, branch)
-            if table.num_rows:
-                tables.append(table)
-    mapped.combine_within(plan)
-
-
-def _map_branch(query: Query | PythonQuery, branch: Branch) -> pa.Table:
-    """Return the partial of the scanned table at hand."""
-    table = duck.query(f"EXECUTE {duck.prepared(branch.map_sql)}")
-    return table if isinstance(query, Query) else query.module.map(table)
 
 
 def _own_bytes(split: Split, stored_offset: int) -> int:
@@ -197,21 +174,6 @@ def _own_bytes(split: Split, stored_offset: int) -> int:
     start = split.start.stored_offset if split.start else 0
     stop = stored_offset if split.stop is None else min(stored_offset, split.stop.stored_offset)
     return max(0, stop - start)
-
-
-def _prepare(plan: MapPlan) -> tuple[LineScanner, _Scanned]:
-    """Return this thread's scanner and what DuckDB reads, with ``lines`` defined over it."""
-    if getattr(_local, "key", None) != plan.key:
-        scanned = _Scanned()
-        scanner = LineScanner(plan.scanned)
-        scanned.table = scanner.schema.empty_table()
-        if plan.queries:
-            duck.forget_prepared()
-            held = duck.cursor()
-            held.register("scanned", scanned)
-            held.execute(f"CREATE OR REPLACE TEMP VIEW lines AS {plan.view}")
-        _local.scanner, _local.scanned, _local.key = scanner, scanned, plan.key
-    return _local.scanner, _local.scanned
 
 
 def _buffers(task: MapTask) -> Buffers:

@@ -1,21 +1,19 @@
-"""From jobs and filters to what every map task runs: queries over one view of the lines."""
+"""From jobs and filters to what every map task runs: queries over views of the scanned lines."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pipeline.formats.syslog import LINES, Zones, lines_view, scanned_columns
+from pipeline.relations import RELATIONS, STITCHED, Views, plan_views
 from pipeline.sql import Plan, Query, plan_query
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from pipeline.job import Job
     from pipeline.python_job import PythonQuery
-
-#: Relation → column → DuckDB type: what jobs can query.
-RELATIONS: dict[str, dict[str, str]] = {"lines": LINES}
+    from pipeline.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,21 +23,18 @@ class MapPlan:
     Attributes
     ----------
     queries : tuple of Query or PythonQuery
-        Those of all jobs, one after the other.
-    scanned : frozenset of str
-        Columns that the scan must build.
-    view : str
-        The SELECT over ``scanned`` that is the relation ``lines``, filters included.
+        Those of all jobs, each once.
+    views : Views
+        What must be scanned, and the relations that are made of it.
     """
 
     queries: tuple[Query | PythonQuery, ...]
-    scanned: frozenset[str]
-    view: str
+    views: Views
 
     @property
-    def key(self) -> tuple[str, frozenset[str]]:
-        """Two plans with equal keys can share a scanner and a view."""
-        return self.view, self.scanned
+    def scanned(self) -> frozenset[str]:
+        """Columns that the scan must build."""
+        return self.views.scanned
 
     @property
     def needs_offset(self) -> bool:
@@ -49,13 +44,18 @@ class MapPlan:
 
 @dataclass(frozen=True, slots=True)
 class JobPlan:
-    """One job of a run: where its queries stand among those of the `MapPlan`, and its last step.
+    """One job of a run, and its last step.
 
-    ``keys`` are the columns that it groups by, where it offers a choice of them.
+    Attributes
+    ----------
+    places : tuple of int
+        Where its queries stand among those of the `MapPlan`.
+    keys : tuple of str
+        Columns that it groups by, where it offers a choice of them.
     """
 
     job: Job
-    first: int
+    places: tuple[int, ...]
     plan: Plan
     keys: tuple[str, ...] = ()
 
@@ -66,51 +66,55 @@ class JobPlan:
         return len(names) == 1 and self.plan.final_sql == f"SELECT * FROM {names[0]}"
 
 
-def plan_jobs(
-    jobs: Sequence[Job],
-    zones: Zones,
-    bounds: tuple[str, ...] = (),
-    conditions: tuple[str, ...] = (),
-    by: Sequence[str] | None = None,
-    parameters: Mapping[str, str] | None = None,
-    where: str | None = None,
-) -> tuple[MapPlan, list[JobPlan]]:
+def plan_jobs(jobs: Sequence[Job], settings: Settings) -> tuple[MapPlan, list[JobPlan]]:
     """Plan jobs that run in one pass.
 
     Parameters
     ----------
-    bounds, conditions : tuple of str
-        Filters over the time, and over quoted columns of ``lines``, made by `pipeline.filters`.
-    by : sequence of str, optional
-        Columns to group by, for jobs that offer it.
-    parameters : mapping of str to str, optional
-        ``-p NAME=VALUE``; a name must belong to at least one job.
-    where : str, optional
-        A condition that the user typed.
+    settings : Settings
+        Of it: columns to group by, for jobs that offer it; parameters, of which each must belong
+        to at least one job; filters and zones.
 
     Raises
     ------
     UsageError
         A job can't be split, or an option does not fit it.
     """
-    given = dict(parameters or {})
     queries: list[Query | PythonQuery] = []
     plans = []
     for job in jobs:
-        plan = _plan_job(job, by, _own(job, given, jobs))
-        keys = tuple(by or job.by) if job.by else ()
-        plans.append(JobPlan(job, len(queries), plan, keys))
-        queries.extend(plan.queries)
-    columns: frozenset[str] = frozenset().union(*(query.columns for query in queries))
-    if where is not None:
-        columns |= _columns_of(where)
-        conditions = (*conditions, where)
-    for condition in conditions:
-        columns |= {name for name in LINES if f'"{name}"' in condition}
-    scanned = scanned_columns(columns, zones, is_bounded=bool(bounds))
-    if queries and not scanned:
-        scanned = frozenset({"bytes"})  # rows are to be counted: a table must have a column
-    return MapPlan(tuple(queries), scanned, lines_view(columns, zones, bounds, conditions)), plans
+        plan = _plan_job(job, settings.by, _own(job, settings.parameters, jobs))
+        keys = tuple(settings.by or job.by) if job.by else ()
+        places = tuple(_place(query, queries) for query in plan.queries)
+        plans.append(JobPlan(job, places, plan, keys))
+    named = _named(queries)
+    where = {}
+    if settings.where is not None:
+        where = {relation: _columns_of(settings.where, relation) for relation in named}
+    return MapPlan(tuple(queries), plan_views(named, settings, where)), plans
+
+
+def _place(query: Query | PythonQuery, queries: list[Query | PythonQuery]) -> int:
+    """Return where a query stands; one that says the same as an earlier one is that one."""
+    for k, known in enumerate(queries):
+        if _same(query) == _same(known):
+            return k
+    queries.append(query)
+    return len(queries) - 1
+
+
+def _same(query: Query | PythonQuery) -> tuple[object, ...]:
+    if isinstance(query, Query):
+        return query.relation, query.branches, query.finish_sql, query.map_only, query.limit
+    return (query.path,)
+
+
+def _named(queries: Iterable[Query | PythonQuery]) -> dict[str, frozenset[str]]:
+    """Return the columns that queries name, by relation."""
+    named: dict[str, frozenset[str]] = {}
+    for query in queries:
+        named[query.relation] = named.get(query.relation, frozenset()) | query.columns
+    return named or {"lines": frozenset()}
 
 
 def _plan_job(job: Job, by: Sequence[str] | None, given: Mapping[str, str]) -> Plan:
@@ -130,18 +134,21 @@ def _own(job: Job, given: Mapping[str, str], jobs: Sequence[Job]) -> Mapping[str
     return {name: value for name, value in given.items() if name not in elsewhere}
 
 
-def _columns_of(where: str) -> frozenset[str]:
+def _columns_of(where: str, relation: str) -> frozenset[str]:
     """Return the columns that a condition names; checks it on the way."""
     from pipeline.errors import QueryError, UsageError
 
+    what = "message" if relation in STITCHED else "line"
     try:
         # The line end: a comment at the end of the condition must not hide the bracket.
-        plan = plan_query(f"SELECT 1 FROM lines WHERE ({where}\n)", RELATIONS)
+        plan = plan_query(f"SELECT 1 FROM {relation} WHERE ({where}\n)", RELATIONS)
         # Between other brackets it must hold, too: else its own are not balanced.
-        plan_query(f"SELECT 1 FROM lines WHERE [{where}\n] IS NOT NULL", RELATIONS)
+        plan_query(f"SELECT 1 FROM {relation} WHERE [{where}\n] IS NOT NULL", RELATIONS)
     except QueryError as error:
-        raise UsageError(f"--where takes a condition on one line: {error.message}") from None
+        raise UsageError(f"--where takes a condition on one {what}: {error.message}") from None
     query = plan.queries[0]
     if len(plan.queries) != 1 or not query.map_only:
-        raise UsageError(f"--where takes a condition on one line, without aggregates: {where}")
+        raise UsageError(
+            f"--where takes a condition on one {what}, without aggregates: {where}"
+        )
     return query.columns

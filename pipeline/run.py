@@ -172,18 +172,9 @@ def stream_rows(
 
 def plan_queries(jobs: Sequence[Job], settings: Settings) -> Planned:
     """Plan what every map task runs."""
-    from pipeline.filters import glob_condition, time_conditions
-    from pipeline.formats.syslog import local_time
     from pipeline.query import plan_jobs
 
-    bounds = time_conditions(local_time(settings.zones), settings.since, settings.until)
-    conditions = (
-        *glob_condition("host", settings.hosts),
-        *glob_condition("process", settings.processes),
-    )
-    return plan_jobs(
-        jobs, settings.zones, bounds, conditions, settings.by, settings.parameters, settings.where
-    )
+    return plan_jobs(jobs, settings)
 
 
 def find_inputs(arguments: Sequence[str], settings: Settings) -> Inputs:
@@ -256,7 +247,8 @@ def plan_tasks(inputs: Inputs, plan: MapPlan, settings: Settings) -> list[list[M
 
     kinds = [(file, head.compression) for file, head in inputs.files]
     target = settings.split_bytes or choose_target_bytes(kinds, settings.n_workers)
-    tasks = []
+    tasks: list[list[MapTask]] = []
+    n_tasks = 0
     for file, kind in kinds:
         identity, index = (
             find_index(file, kind, settings.n_workers) if settings.index else (None, None)
@@ -280,10 +272,12 @@ def plan_tasks(inputs: Inputs, plan: MapPlan, settings: Settings) -> list[list[M
                     block_bytes=block_bytes,
                     index=None if index is None else identity,
                     build=identity if index is None else None,
+                    number=n_tasks + split.index,
                 )
                 for split in splits
             ]
         )
+        n_tasks += len(splits)
     # With fewer splits than workers a second core would idle: let it decode ahead.
     if sum(map(len, tasks)) < settings.n_workers and settings.scheduler != "inline":
         tasks = [[replace(task, is_ahead=True) for task in of_file] for of_file in tasks]
@@ -359,7 +353,16 @@ def _take_part(counts: dict[str, FileCounts], part: Mapped) -> bool:
 
 
 def _is_streaming(plan: MapPlan, job: JobPlan) -> bool:
-    return len(plan.queries) == 1 and plan.queries[0].map_only and job.is_plain
+    from pipeline.relations import STITCHED
+
+    (query, *others) = plan.queries or (None,)
+    return (
+        query is not None
+        and not others
+        and query.map_only
+        and query.relation not in STITCHED
+        and job.is_plain
+    )
 
 
 def _executor(settings: Settings, tasks: Sequence[Sequence[MapTask]]) -> Executor:

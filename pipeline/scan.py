@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from array import array
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from pipeline.arrow import clean_text, point_view, strings
 from pipeline.formats.syslog import SCANNED
 from pipeline.kernels import scan as kernel
 from pipeline.kernels.marks import FACILITIES, SEVERITIES
+from pipeline.scan_mail import MailScanner, lines_columns
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from pipeline.model import Block
     from pipeline.yearless import YearTable
@@ -34,6 +34,7 @@ _BITS = {
     "facility": "with_level",
 }
 _LEVELS = {"severity": SEVERITIES, "facility": FACILITIES}
+_TEXT = kernel.COLUMNS["text"]
 _DICTIONARY = pa.dictionary(pa.int32(), pa.string())
 _LEVEL = pa.dictionary(pa.int8(), pa.string())
 
@@ -79,29 +80,39 @@ class LineScanner:
     Parameters
     ----------
     columns : frozenset of str
-        Columns of ``pipeline.formats.syslog.SCANNED`` to build.
+        Columns of ``pipeline.formats.syslog.SCANNED`` to build, and of ``mail``.
     max_rows : int
         Rows of a table at most; the buffers have room for so many.
     """
 
     def __init__(self, columns: frozenset[str], max_rows: int = 1 << 17) -> None:
         bits = 0
-        for name in columns:
+        for name in columns | lines_columns(columns):
             bits |= kernel.COLUMNS.get(name, 0)
         self.columns = [name for name in SCANNED if name in columns]
         self._scanner = kernel.Scanner(max_rows, bits)
         self._plain_bytes = 0
-        self._file = _strings([""])
+        self._file = strings([""])
         self._zeros = pa.py_buffer(bytes(4 * max_rows))
-        self._fixed = {name: _strings(names) for name, names in _LEVELS.items()}
+        self._fixed = {name: strings(names) for name, names in _LEVELS.items()}
         self._named: dict[str, tuple[int, pa.Array]] = {}
-        self.schema = pa.schema([(name, _arrow_type(name)) for name in self.columns])
+        self._mail = MailScanner(self._scanner, columns, max_rows) if bits & _TEXT else None
+        fields = [(name, _arrow_type(name)) for name in self.columns]
+        self.schema = pa.schema(fields + (self._mail.fields if self._mail else []))
 
-    def begin_file(self, url: str, years: YearTable) -> None:
-        """Set the file that the next blocks belong to."""
+    def begin_file(self, url: str, years: YearTable, first_number: int = 0) -> None:
+        """Set the file that the next blocks belong to.
+
+        Parameters
+        ----------
+        first_number : int
+            Messages are numbered from here on.
+        """
+        if self._mail is not None:
+            self._mail.begin_file(first_number)
         self._scanner.begin_file(years.days, years.later, years.limit_index, years.limit_s)
         self._plain_bytes = 0
-        self._file = _strings([_clean(url.encode("utf-8", "surrogateescape"))])
+        self._file = strings([clean_text(url.encode("utf-8", "surrogateescape"))])
 
     def scan(self, block: Block) -> Iterator[pa.Table]:
         """Yield tables of the block's lines; each is valid only until the next is asked for."""
@@ -129,9 +140,10 @@ class LineScanner:
 
     def _table(self, block: Block) -> pa.Table:
         n = self._scanner.n_rows
-        return pa.Table.from_arrays(
-            [self._column(name, n, block) for name in self.columns], schema=self.schema
-        )
+        arrays = [self._column(name, n, block) for name in self.columns]
+        if self._mail is not None:
+            arrays += self._mail.scan(block)
+        return pa.Table.from_arrays(arrays, schema=self.schema)
 
     def _column(self, name: str, n: int, block: Block) -> pa.Array:
         s = self._scanner
@@ -161,8 +173,8 @@ class LineScanner:
         interner = self._scanner.hosts if name == "host" else self._scanner.processes
         known = self._named.get(name)
         if known is None or known[0] != interner.version:
-            texts = [_clean(text) for text in interner.names()] or [""]
-            known = self._named[name] = (interner.version, _strings(texts))
+            texts = [clean_text(text) for text in interner.names()] or [""]
+            known = self._named[name] = (interner.version, strings(texts))
         return known[1]
 
     def _messages(self, n: int, block: Block) -> pa.Array:
@@ -175,36 +187,11 @@ class LineScanner:
             bad = s.buffers["bad"]
             for k in range(s.n_bad):
                 row, start, stop = bad[3 * k : 3 * k + 3]
-                text = _clean(bytes(block.buffer[start:stop])).encode()
-                _point_view(views, 4 * row, text, len(mended))
+                text = clean_text(bytes(block.buffer[start:stop])).encode()
+                point_view(views, 4 * row, text, len(mended))
                 mended += text
             buffers.append(pa.py_buffer(mended))
         return pa.Array.from_buffers(pa.string_view(), n, buffers)
-
-
-def _point_view(views: memoryview, at: int, text: bytes, offset: int) -> None:
-    """Write the Arrow string view of a text that lies in the second data buffer."""
-    import struct
-
-    if len(text) <= 12:
-        views[at : at + 4] = memoryview(struct.pack("<i12s", len(text), text)).cast("i")
-    else:
-        packed = struct.pack("<i4sii", len(text), text[:4], 1, offset)
-        views[at : at + 4] = memoryview(packed).cast("i")
-
-
-def _strings(texts: Sequence[str]) -> pa.Array:
-    """Return texts as an Arrow array; ``pa.array`` would import pandas where it is installed."""
-    encoded = [text.encode() for text in texts]
-    ends = array("i", accumulate(map(len, encoded), initial=0))
-    return pa.StringArray.from_buffers(
-        len(encoded), pa.py_buffer(ends), pa.py_buffer(b"".join(encoded))
-    )
-
-
-def _clean(text: bytes) -> str:
-    """Decode; bytes that are not UTF-8 become U+FFFD, since DuckDB must never see them."""
-    return text.decode("utf-8", "replace")
 
 
 def _arrow_type(name: str) -> pa.DataType:

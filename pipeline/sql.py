@@ -169,6 +169,7 @@ class _Planner:
         original = statements[0]
         additive = additive_columns(original)
         query = self.checker.prepare(original)
+        _drop_unused(query)
         reads: list[Read] = []
         self.reader.find(query, {}, reads)
         if not reads:
@@ -267,6 +268,22 @@ class _Planner:
                     subquery,
                 ) from None
         return carried
+
+
+def _drop_unused(query: Node) -> None:
+    """Drop the CTEs at the top that nothing names: their relations needn't be read."""
+    entries = query["cte_map"]["map"]
+    body = [{key: value for key, value in query.items() if key != "cte_map"}]
+    kept: list[Node] = []
+    for entry in reversed(entries):  # a CTE can be named by those behind it, and by itself
+        named = {
+            node["table_name"].lower()
+            for node in walk([body, kept])
+            if "class" not in node and node.get("type") == "BASE_TABLE"
+        }
+        if entry["key"].lower() in named:
+            kept.insert(0, entry)
+    query["cte_map"]["map"] = kept
 
 
 def _ends_with(node: Node, name: str) -> bool:

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from pipeline.duck import quote
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 #: Column → DuckDB type, in the order that ``SELECT *`` gives.
 LINES: dict[str, str] = {
@@ -96,6 +101,8 @@ def lines_view(
     zones: Zones,
     bounds: tuple[str, ...] = (),
     conditions: tuple[str, ...] = (),
+    more: Mapping[str, str] = MappingProxyType({}),
+    only: str | None = None,
 ) -> str:
     """Return the SELECT that makes ``lines`` of the table ``scanned``.
 
@@ -109,6 +116,10 @@ def lines_view(
         SQL conditions over `local_time`; a row stays when all of them are true.
     conditions : tuple of str
         SQL conditions over ``lines``; likewise.
+    more : mapping of str to str
+        Further columns and their SQL over ``scanned``, of a relation that adds some to ``lines``.
+    only : str, optional
+        SQL condition over ``scanned``: which lines belong to that relation.
     """
     made = {name: _quoted(name) for name in SCANNED}
     made["hour"] = "CAST(extract(hour FROM time) AS INTEGER)"
@@ -120,7 +131,10 @@ def lines_view(
         made["hour"] = f"CAST(extract(hour FROM {local}) AS INTEGER)"
         made["month"] = f"CAST(date_trunc('month', {local}) AS DATE)"
     picked = [f"{made[name]} AS {_quoted(name)}" for name in LINES if name in columns]
+    picked += [f"{text} AS {_quoted(name)}" for name, text in more.items()]
     select = f"SELECT {', '.join(picked) or '1'} FROM scanned"
+    if only is not None:
+        bounds = (only, *bounds)
     if bounds:
         select += f" WHERE {' AND '.join(bounds)}"
     for condition in conditions:

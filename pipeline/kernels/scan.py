@@ -37,6 +37,7 @@ COLUMNS = {
     "bytes": 128,
     "offset": 256,
     "utc_offset": 512,
+    "text": 1024,
 }
 DAY = cython.declare(cython.int, 2)
 HOST = cython.declare(cython.int, 4)
@@ -47,6 +48,7 @@ MESSAGE = cython.declare(cython.int, 64)
 BYTES = cython.declare(cython.int, 128)
 OFFSET = cython.declare(cython.int, 256)
 UTC_OFFSET = cython.declare(cython.int, 512)
+TEXT = cython.declare(cython.int, 1024)
 
 _NO_TAG = cython.declare(cython.int, 0)
 _LAST_REPEATED = cython.declare(cython.int, 1)
@@ -118,6 +120,7 @@ class Scanner:
     # Of the rows in the buffers:
     n_undated_rows = cython.declare(cython.int, visibility="public")
     n_hostless_rows = cython.declare(cython.int, visibility="public")
+    is_clean = cython.declare(cython.bint, visibility="public")  # texts are ASCII, if asked for
 
     buffers = cython.declare(dict, visibility="public")
     _views: list
@@ -130,6 +133,7 @@ class Scanner:
     _pid: cython.p_int
     _utc: cython.p_int
     _message: cython.p_int
+    _text: cython.p_int  # begin and end of each message in the block, begin -1 of undated lines
     _severity: cython.p_uchar
     _facility: cython.p_uchar
     _dated: cython.p_uchar
@@ -158,6 +162,7 @@ class Scanner:
         self._pid = self._ints32("pid", max_rows if columns & PID else 1)
         self._utc = self._ints32("utc_offset", max_rows if columns & UTC_OFFSET else 1)
         self._message = self._ints32("message", 4 * max_rows if columns & MESSAGE else 1)
+        self._text = self._ints32("text", 2 * max_rows if columns & TEXT else 1)
         self._bad = self._ints32("bad", 3 * max_rows if columns & MESSAGE else 1)
         self._bytes = self._ints64("bytes", max_rows if columns & BYTES else 1)
         self._offset = self._ints64("offset", max_rows if columns & OFFSET else 1)
@@ -291,7 +296,7 @@ class Scanner:
         end: cython.Py_ssize_t
         k: cython.Py_ssize_t
         time: cython.longlong
-        is_clean: cython.bint = not (self.columns & MESSAGE) or is_ascii(p, i, stop)
+        is_clean: cython.bint = not (self.columns & (MESSAGE | TEXT)) or is_ascii(p, i, stop)
         for k in range(self.max_rows // 8 + 1):
             self._dated[k] = 0
             self._hosted[k] = 0
@@ -299,6 +304,7 @@ class Scanner:
             self._with_utc[k] = 0
             self._with_level[k] = 0
         self._full = False
+        self.is_clean = is_clean
         while i < stop and row < self.max_rows:
             end = _find(p, 10, i, stop)
             if end < 0:
@@ -402,7 +408,7 @@ class Scanner:
             return self._undated(p, i, e, row, is_clean)
         if pri >= 0:
             self._level = pri
-        if self.columns & (HOST | PROCESS | PID | MESSAGE | LEVEL):
+        if self.columns & (HOST | PROCESS | PID | MESSAGE | LEVEL | TEXT):
             if j < e and not _space(p[j]):
                 k = j  # something is glued to the stamp: no host can be told
             else:
@@ -590,6 +596,9 @@ class Scanner:
                 self._with_utc[row >> 3] |= bit
         if self.columns & MESSAGE:
             self._view(p, text, e, row, is_clean)
+        if self.columns & TEXT:
+            self._text[2 * row] = cython.cast(cython.int, text)
+            self._text[2 * row + 1] = cython.cast(cython.int, e)
         return True
 
     @cython.cfunc
@@ -618,6 +627,9 @@ class Scanner:
             self._utc[row] = 0
         if self.columns & MESSAGE:
             self._view(p, i, e, row, is_clean)
+        if self.columns & TEXT:
+            self._text[2 * row] = -1
+            self._text[2 * row + 1] = -1
         return False
 
     @cython.cfunc

@@ -1,0 +1,36 @@
+"""Arrow arrays from bytes and texts, without what ``pyarrow.array`` would import."""
+
+from __future__ import annotations
+
+import struct
+from array import array
+from itertools import accumulate
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def point_view(views: memoryview, at: int, text: bytes, offset: int) -> None:
+    """Write the Arrow string view of a text that lies in the second data buffer."""
+    if len(text) <= 12:
+        views[at : at + 4] = memoryview(struct.pack("<i12s", len(text), text)).cast("i")
+    else:
+        packed = struct.pack("<i4sii", len(text), text[:4], 1, offset)
+        views[at : at + 4] = memoryview(packed).cast("i")
+
+
+def strings(texts: Sequence[str]) -> pa.Array:
+    """Return texts as an Arrow array; ``pa.array`` would import pandas where it is installed."""
+    encoded = [text.encode() for text in texts]
+    ends = array("i", accumulate(map(len, encoded), initial=0))
+    return pa.StringArray.from_buffers(
+        len(encoded), pa.py_buffer(ends), pa.py_buffer(b"".join(encoded))
+    )
+
+
+def clean_text(text: bytes) -> str:
+    """Decode; bytes that are not UTF-8 become U+FFFD, since DuckDB must never see them."""
+    return text.decode("utf-8", "replace")

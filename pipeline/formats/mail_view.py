@@ -1,0 +1,21 @@
+"""The relation ``mail`` over scanned columns: seconds for microseconds, the rest as it is."""
+
+from __future__ import annotations
+
+from pipeline.formats.postfix import MAIL
+
+_DELAYS = ("delay", "delay_a", "delay_b", "delay_c", "delay_d")
+
+
+def mail_columns(columns: frozenset[str]) -> frozenset[str]:
+    """Return the scanned columns that columns of ``mail`` are made from, but those of ``lines``."""
+    return frozenset(f"{name}_us" if name in _DELAYS else name for name in columns & MAIL.keys())
+
+
+def mail_expressions(columns: frozenset[str]) -> dict[str, str]:
+    """Return the columns of ``mail`` beside those of ``lines``, with their SQL over ``scanned``."""
+    return {
+        name: f"{name}_us / 1e6" if name in _DELAYS else f'"{name}"'
+        for name in MAIL
+        if name in columns
+    }

@@ -1,0 +1,298 @@
+"""The relations ``messages`` and ``deliveries``: their columns, and the SQL that makes them.
+
+A *fragment* is what some adjacent lines of one message tell of it. Three tables hold fragments:
+``_m`` one row a message, ``_d`` one a message and recipient, ``_e`` one for each child that a
+message names. Their rows are made from the events of a block and merged by the same expressions,
+in file order: ``first``, ``last`` and ``any_value`` depend on it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pipeline.filters import glob_condition, time_conditions
+from pipeline.formats.mail_view import mail_columns
+from pipeline.formats.syslog import local_time, scanned_columns
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from pipeline.settings import Settings
+
+_TIMES = {"time": "TIMESTAMP", "day": "DATE", "hour": "INTEGER", "month": "DATE"}
+_IDENTITY = {
+    "host": "VARCHAR",
+    "instance": "VARCHAR",
+    "queue_id": "VARCHAR",
+    "generation": "INTEGER",
+}
+#: Column → DuckDB type. ``time`` is that of the message's first line, ``active`` that of the first
+#: time that the queue manager took it up; ``sent``, ``deferred``, ``bounced`` count recipients by
+#: their last status.
+MESSAGES: dict[str, str] = {
+    **_IDENTITY,
+    **_TIMES,
+    "first": "TIMESTAMP",
+    "last": "TIMESTAMP",
+    "active": "TIMESTAMP",
+    "service": "VARCHAR",
+    "client": "VARCHAR",
+    "client_ip": "VARCHAR",
+    "helo": "VARCHAR",
+    "sasl_method": "VARCHAR",
+    "sasl_user": "VARCHAR",
+    "uid": "BIGINT",
+    "sender": "VARCHAR",
+    "size": "BIGINT",
+    "nrcpt": "BIGINT",
+    "message_id": "VARCHAR",
+    "recipients": "BIGINT",
+    "sent": "BIGINT",
+    "deferred": "BIGINT",
+    "bounced": "BIGINT",
+    "attempts": "BIGINT",
+    "expired": "BOOLEAN",
+    "removed": "BOOLEAN",
+    "opened": "BOOLEAN",
+    "parent_id": "VARCHAR",
+    "parent_link": "VARCHAR",
+}
+#: One row a message, recipient and original recipient. ``time`` is that of the first attempt;
+#: status, dsn, reason, relay and delay are those of the last one; ``sent`` counts its deliveries.
+DELIVERIES: dict[str, str] = {
+    **_IDENTITY,
+    **_TIMES,
+    "recipient": "VARCHAR",
+    "orig_to": "VARCHAR",
+    "attempts": "BIGINT",
+    "sent": "BIGINT",
+    "first_attempt": "TIMESTAMP",
+    "last_attempt": "TIMESTAMP",
+    "daemon": "VARCHAR",
+    "relay": "VARCHAR",
+    "relay_ip": "VARCHAR",
+    "failed_host": "VARCHAR",
+    "status": "VARCHAR",
+    "dsn": "VARCHAR",
+    "reason": "VARCHAR",
+    "reason_group": "VARCHAR",
+    "reason_class": "VARCHAR",
+    "delay": "DOUBLE",
+    "delay_us": "BIGINT",
+    "sender": "VARCHAR",
+    "size": "BIGINT",
+    "client": "VARCHAR",
+    "client_ip": "VARCHAR",
+    "sasl_user": "VARCHAR",
+    "message_id": "VARCHAR",
+    "expired": "BOOLEAN",
+    "removed": "BOOLEAN",
+}
+#: Columns that depend on other messages, unknown in a fragment.
+_LATE = ("generation", "parent_id", "parent_link")
+
+#: Columns of a fragment of a message: aggregate over events, aggregate over fragments.
+_MERGED = {
+    **{
+        name: (f"any_value({name}) FILTER (WHERE phase = 1)", f"any_value({name})")
+        for name in ("service", "client", "client_ip", "sasl_method", "sasl_user", "uid")
+    },
+    **{name: (f"any_value({name})", f"any_value({name})") for name in ("helo", "message_id")},
+    # What the queue manager says is rewritten; pickup says what was typed.
+    "queued_sender": ("any_value(sender) FILTER (WHERE event = 'active')", "any_value(queued_sender)"),
+    "given_sender": ("any_value(sender)", "any_value(given_sender)"),
+    "size": ("any_value(size)", "any_value(size)"),
+    "nrcpt": ("any_value(nrcpt)", "any_value(nrcpt)"),
+    "attempts": ("count(*) FILTER (WHERE event = 'delivery')", "CAST(sum(attempts) AS BIGINT)"),
+    "active": ("first(time) FILTER (WHERE event = 'active')", "any_value(active)"),
+    "expired": ("bool_or(event = 'expired')", "bool_or(expired)"),
+}  # fmt: skip
+_KEYS = {
+    "host": ("first(host)", "first(host)"),
+    "instance": ("first(instance)", "first(instance)"),
+    "queue_id": ("first(queue_id)", "first(queue_id)"),
+    "first_phase": ("first(phase)", "first(first_phase)"),
+    "last_phase": ("last(phase)", "last(last_phase)"),
+    "first": ("first(time)", "first(first)"),
+    "last": ("last(time)", "last(last)"),
+    "local": ("first(local)", "first(local)"),
+    "is_sealed": ("bool_or(begins = 1)", "bool_or(is_sealed)"),
+}
+#: Event columns that a column of a message's fragment is made of, where it isn't its own.
+_MADE_OF = {"queued_sender": ("sender",), "given_sender": ("sender",), "attempts": (), "active": (),
+            "expired": ()}  # fmt: skip
+#: Columns of messages and deliveries that come from the message's fragment under other names.
+_FROM_MESSAGE = {
+    "sender": ("queued_sender", "given_sender"),
+    **{name: (name,) for name in _MERGED if name not in ("queued_sender", "given_sender")},
+}
+_COUNTED = {
+    "recipients": "count(*)",
+    **{s: f"count(*) FILTER (WHERE status = '{s}')" for s in ("sent", "deferred", "bounced")},
+}
+#: Columns of a recipient's fragment that are those of the last attempt.
+_LAST = (
+    *("daemon", "relay", "relay_ip", "failed_host", "status", "dsn", "reason", "reason_group"),
+    *("reason_class", "delay_us"),
+)
+_RECIPIENTS = {
+    "attempts": ("count(*)", "CAST(sum(attempts) AS BIGINT)"),
+    "sent": ("count(*) FILTER (WHERE status = 'sent')", "CAST(sum(sent) AS BIGINT)"),
+    "first_attempt": ("first(time)", "first(first_attempt)"),
+    "last_attempt": ("last(time)", "last(last_attempt)"),
+    "local": ("first(local)", "first(local)"),
+    "shard": ("first(shard)", "first(shard)"),  # by which `pipeline.shuffle` deals it out
+    **{name: (f"last({name})", f"last({name})") for name in _LAST},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class StitchPlan:
+    """How fragments are made and merged, and how relations are made of them.
+
+    Attributes
+    ----------
+    scanned : frozenset of str
+        Columns that the scan must build.
+    events : str
+        SELECT over ``scanned`` of the lines with a queue id, filters on hosts included.
+    maps, merges : dict of str to str
+        Table (``_m``, ``_d``, ``_e``) → SELECT over ``_events``, and over its own fragments.
+    views : tuple of (str, str)
+        Relation and its SELECT over the tables, filters included.
+    is_late : bool
+        A column depends on other messages (`_LATE`): no row is known before all lines are read.
+    """
+
+    scanned: frozenset[str]
+    events: str
+    maps: tuple[tuple[str, str], ...]
+    merges: tuple[tuple[str, str], ...]
+    views: tuple[tuple[str, str], ...]
+    is_late: bool
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """Names of the tables of fragments that are needed, ``_m`` first."""
+        return tuple(name for name, _ in self.maps)
+
+
+def plan_stitch(named: Mapping[str, frozenset[str]], settings: Settings) -> StitchPlan:
+    """Plan the stitched relations that queries read.
+
+    Parameters
+    ----------
+    named : mapping of str to frozenset of str
+        ``messages`` and ``deliveries``, those that are read, with the columns that are named.
+    """
+    of_messages = named.get("messages", frozenset())
+    of_deliveries = named.get("deliveries")
+    every = of_messages | (of_deliveries or frozenset())
+    is_late = bool(every & set(_LATE))
+    merged = dict(_KEYS)
+    for column in MESSAGES | DELIVERIES:
+        if column in of_messages or (column in every and column not in _RECIPIENTS):
+            merged |= {name: _MERGED[name] for name in _FROM_MESSAGE.get(column, ())}
+    if is_late:
+        for column in _LATE:
+            merged[column] = f"CAST(NULL AS {MESSAGES[column]})", f"any_value({column})"
+    recipients = {name for name in _RECIPIENTS if name in (of_deliveries or ())}
+    if of_messages & _COUNTED.keys():
+        recipients.add("status")
+    if "delay" in (of_deliveries or ()):
+        recipients.add("delay_us")
+    if of_deliveries is not None:
+        recipients |= {"first_attempt", "local"}
+    tables = {"_m": (("fid",), merged)}
+    if recipients:
+        recipients.add("shard")
+        tables["_d"] = (
+            ("fid", "recipient", "orig_to"),
+            {name: pair for name, pair in _RECIPIENTS.items() if name in recipients},
+        )
+    maps = [(name, _grouped(keys, {c: p[0] for c, p in columns.items()}, "_events", name))
+            for name, (keys, columns) in tables.items()]  # fmt: skip
+    merges = [(name, _grouped(keys, {c: p[1] for c, p in columns.items()}, name))
+              for name, (keys, columns) in tables.items()]  # fmt: skip
+    if every & {"parent_id", "parent_link"}:
+        columns = "fid, host, queue_id, child_id, link, time, relay_ip"
+        maps.append(("_e", f"SELECT {columns} FROM _events WHERE child_id IS NOT NULL"))
+        merges.append(("_e", "SELECT * FROM _e"))
+    events = {"host", "instance", "queue_id", "event"}
+    for name in merged.keys() - _KEYS.keys() - set(_LATE):
+        events |= set(_MADE_OF.get(name, (name,)))
+    if recipients:
+        events |= {"recipient", "orig_to", "status"} | (recipients & set(_LAST))
+    if len(maps) == 3 or (maps[-1][0] == "_e"):
+        events |= {"child_id", "link", "relay_ip"}
+    scanned, view = _events_view(frozenset(events), settings)
+    return StitchPlan(
+        scanned,
+        view,
+        tuple(maps),
+        tuple(merges),
+        tuple(_relation_view(name, columns, settings) for name, columns in named.items()),
+        is_late,
+    )
+
+
+def _grouped(
+    keys: Iterable[str], columns: Mapping[str, str], source: str, table: str = ""
+) -> str:
+    items = [*keys, *(f"{expression} AS {name}" for name, expression in columns.items())]
+    where = " WHERE event = 'delivery'" if table == "_d" else ""
+    return f"SELECT {', '.join(items)} FROM {source}{where} GROUP BY {', '.join(keys)}"
+
+
+def _events_view(columns: frozenset[str], settings: Settings) -> tuple[frozenset[str], str]:
+    """Return the columns to scan, and the view of lines with a queue id."""
+    zones = settings.zones
+    scanned = mail_columns(columns) | {"message_no", "phase", "begins"}
+    named = frozenset({"time", "host", *(() if zones.report is None else ("day",))})
+    scanned |= scanned_columns(named, zones, is_bounded=False)
+    picked = sorted(columns - {"host"})
+    made = ", ".join(f'"{name}"' for name in picked)
+    view = (
+        f"SELECT message_no AS fid, phase, begins, time, {local_time(zones)} AS local, host, {made},"
+        " hash(coalesce(host, ''), queue_id) AS shard FROM scanned WHERE message_no > 0"
+    )
+    for condition in glob_condition("host", settings.hosts):
+        view += f" AND ({condition})"
+    return frozenset(scanned), view
+
+
+def _relation_view(
+    relation: str, columns: frozenset[str], settings: Settings
+) -> tuple[str, str]:
+    """Return a relation's name and its SELECT over tables of whole messages."""
+    is_messages = relation == "messages"
+    local = "m.local" if is_messages else "d.local"
+    made = {name: f"m.{name}" for name in ("host", "instance", "queue_id", *_LATE, *_MERGED)}
+    made["time"] = "m.first" if is_messages else "d.first_attempt"
+    made["day"] = f"CAST({local} AS DATE)"
+    made["hour"] = f"CAST(extract(hour FROM {local}) AS INTEGER)"
+    made["month"] = f"CAST(date_trunc('month', {local}) AS DATE)"
+    made["sender"] = "coalesce(m.queued_sender, m.given_sender)"
+    made["removed"] = "m.last_phase = 5"
+    made["opened"] = "m.first_phase = 1"
+    made["first"], made["last"] = "m.first", "m.last"
+    if is_messages:
+        made |= {name: f"coalesce(r.{name}, 0)" for name in _COUNTED}
+        source = "_m AS m"
+        if columns & _COUNTED.keys():
+            counts = ", ".join(f"{text} AS {name}" for name, text in _COUNTED.items())
+            source += f" LEFT JOIN (SELECT fid, {counts} FROM _d GROUP BY fid) AS r USING (fid)"
+    else:
+        made |= {name: f"d.{name}" for name in ("recipient", "orig_to", *_RECIPIENTS)}
+        made["delay"] = "d.delay_us / 1e6"
+        source = "_d AS d JOIN _m AS m USING (fid)"
+    every = MESSAGES if is_messages else DELIVERIES
+    picked = [f"{made[name]} AS \"{name}\"" for name in every if name in columns]
+    select = f"SELECT {', '.join(picked) or '1'} FROM {source}"
+    bounds = time_conditions(local, settings.since, settings.until)
+    if bounds:
+        select += f" WHERE {' AND '.join(bounds)}"
+    if settings.where is not None:
+        select = f"SELECT * FROM ({select}) WHERE ({settings.where}\n)"
+    return relation, select
