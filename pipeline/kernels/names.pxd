@@ -7,4 +7,5 @@ cdef class Interner:
     cdef int *slots_
     cdef int *recent_
     cdef int limit
+    cdef int mask
     cdef int code(self, unsigned char *p, Py_ssize_t i, Py_ssize_t n) noexcept nogil

@@ -11,7 +11,6 @@ if cython.compiled:
 
 COMPILED = cython.compiled
 
-_TABLE_SLOTS = cython.declare(cython.int, 1 << 15)  # of an interner; at most half are filled
 _RECENT = cython.declare(cython.int, 1024)
 _LOW_32 = cython.declare(cython.ulonglong, 0xFFFFFFFF)
 
@@ -41,10 +40,15 @@ class Interner:
     scan runs without the GIL, and answers -1 when it is full.
     """
 
-    def __init__(self, fixed=(), arena_bytes: cython.int = 1 << 21):
-        self.arena = mmap(-1, arena_bytes)  # of which only what is used takes memory
-        self.starts = memoryview(bytearray(4 * (_TABLE_SLOTS // 2 + 1))).cast("i")
-        self.slots = memoryview(bytearray(4 * _TABLE_SLOTS)).cast("i")
+    def __init__(
+        self, fixed=(), arena_bytes: cython.int = 1 << 21, table_slots: cython.int = 1 << 15
+    ):
+        # A power of two; at most half of the slots are filled.
+        self.mask = table_slots - 1
+        # Of these only what is used takes memory.
+        self.arena = mmap(-1, arena_bytes)
+        self.starts = memoryview(mmap(-1, 4 * (table_slots // 2 + 1))).cast("i")
+        self.slots = memoryview(mmap(-1, 4 * table_slots)).cast("i")
         self.recent = memoryview(bytearray(4 * _RECENT)).cast("i")
         self.limit = arena_bytes
         self.version = 0
@@ -67,8 +71,9 @@ class Interner:
         i: cython.int
         self.n = 0
         self.version += 1
-        for i in range(_TABLE_SLOTS):
-            self.slots_[i] = 0
+        for i in range(self.mask + 1):
+            if self.slots_[i]:  # a page that was never written to needn't be there
+                self.slots_[i] = 0
         for i in range(_RECENT):
             self.recent_[i] = 0
         for name in fixed:
@@ -102,7 +107,7 @@ class Interner:
         at: cython.Py_ssize_t
         for at in range(i, i + n):
             h = ((h ^ p[at]) * 16777619) & _LOW_32
-        slot: cython.int = cython.cast(cython.int, (h ^ (h >> 15)) & (_TABLE_SLOTS - 1))
+        slot: cython.int = cython.cast(cython.int, (h ^ (h >> 15)) & self.mask)
         while self.slots_[slot]:
             k = self.slots_[slot] - 1
             if self.starts_[k + 1] - self.starts_[k] == n and _same(
@@ -110,9 +115,9 @@ class Interner:
             ):
                 self.recent_[near] = k + 1
                 return k
-            slot = (slot + 1) & (_TABLE_SLOTS - 1)
+            slot = (slot + 1) & self.mask
         start: cython.int = self.starts_[self.n] if self.n else 0
-        if self.n >= _TABLE_SLOTS // 2 or start + n > self.limit:
+        if self.n > self.mask // 2 or start + n > self.limit:
             return -1
         if cython.compiled:
             memcpy(self.arena_ + start, p + i, n)
@@ -128,4 +133,4 @@ class Interner:
 
     def is_crowded(self):
         """Tell whether so many names are held that they had better be forgotten."""
-        return self.n > _TABLE_SLOTS // 4
+        return self.n > (self.mask + 1) // 4

@@ -1,0 +1,631 @@
+# cython: language_level=3, boundscheck=False, wraparound=False
+# cython: cdivision=True, initializedcheck=False
+"""Take Postfix lines apart: event, queue id, envelope, outcome, and whose fault it was.
+
+The words of the grammar stand in ``mail_names``. A line is read once from left to right; what is
+behind its head is read only where a column needs it.
+"""
+
+import cython
+
+if cython.compiled:
+    from cython.cimports.pipeline.kernels.mail_columns import Columns
+    from cython.cimports.pipeline.kernels.mail_fields import Fields
+    from cython.cimports.pipeline.kernels.mail_text import (
+        bracket_end,
+        digits_end,
+        find,
+        find_text,
+        is_queue_id,
+        micros,
+        queue_id_end,
+        rfind_text,
+        token_end,
+        whole,
+    )
+    from cython.cimports.pipeline.kernels.mail_words import Words
+    from cython.cimports.pipeline.kernels.marks import begins
+else:
+    from pipeline.kernels.mail_columns import Columns
+    from pipeline.kernels.mail_fields import Fields
+    from pipeline.kernels.mail_text import (
+        bracket_end,
+        digits_end,
+        find,
+        find_text,
+        is_queue_id,
+        micros,
+        queue_id_end,
+        rfind_text,
+        token_end,
+        whole,
+    )
+    from pipeline.kernels.mail_words import Words
+    from pipeline.kernels.marks import begins
+
+from pipeline.kernels import mail_names as names
+from pipeline.kernels.mail_names import CODES, COLUMNS, EVENTS, LINKS, PLACES, STAGES, STATUSES
+
+__all__ = ["CODES", "COLUMNS", "COMPILED", "EVENTS", "LINKS", "STAGES", "STATUSES", "MailParser"]
+
+COMPILED = cython.compiled
+
+EVENT = cython.declare(cython.int, PLACES["event"])
+STATUS = cython.declare(cython.int, PLACES["status"])
+LINK = cython.declare(cython.int, PLACES["link"])
+QUEUE_ID = cython.declare(cython.int, PLACES["queue_id"])
+SENDER = cython.declare(cython.int, PLACES["sender"])
+RECIPIENT = cython.declare(cython.int, PLACES["recipient"])
+ORIG_TO = cython.declare(cython.int, PLACES["orig_to"])
+DSN = cython.declare(cython.int, PLACES["dsn"])
+REASON_TEXT = cython.declare(cython.int, PLACES["reason"])
+SASL_METHOD = cython.declare(cython.int, PLACES["sasl_method"])
+SASL_USER = cython.declare(cython.int, PLACES["sasl_user"])
+MESSAGE_ID_TEXT = cython.declare(cython.int, PLACES["message_id"])
+CHILD_ID = cython.declare(cython.int, PLACES["child_id"])
+TALLY = cython.declare(cython.int, PLACES["tally"])
+DETAIL_TEXT = cython.declare(cython.int, PLACES["detail"])
+CLIENT_IP = cython.declare(cython.int, PLACES["client_ip"])
+SIZE = cython.declare(cython.int, PLACES["size"])
+NRCPT = cython.declare(cython.int, PLACES["nrcpt"])
+UID = cython.declare(cython.int, PLACES["uid"])
+REPEATS = cython.declare(cython.int, PLACES["repeats"])
+DELAY = cython.declare(cython.int, PLACES["delay_us"])
+DELAY_A = cython.declare(cython.int, PLACES["delay_a_us"])
+
+E_ACTIVE = cython.declare(cython.int, EVENTS.index("active"))
+E_CLIENT = cython.declare(cython.int, EVENTS.index("client"))
+E_DELIVERY = cython.declare(cython.int, EVENTS.index("delivery"))
+E_DISCONNECT = cython.declare(cython.int, EVENTS.index("disconnect"))
+E_EXPIRED = cython.declare(cython.int, EVENTS.index("expired"))
+E_MESSAGE_ID = cython.declare(cython.int, EVENTS.index("message-id"))
+E_OTHER = cython.declare(cython.int, EVENTS.index("other"))
+E_POLICY = cython.declare(cython.int, EVENTS.index("policy"))
+E_REMOVED = cython.declare(cython.int, EVENTS.index("removed"))
+E_SASL_FAILED = cython.declare(cython.int, EVENTS.index("sasl_failed"))
+E_TLS = cython.declare(cython.int, EVENTS.index("tls"))
+E_WARN = cython.declare(cython.int, EVENTS.index("warn"))
+E_WARNING = cython.declare(cython.int, EVENTS.index("warning"))
+D_CLEANUP = cython.declare(cython.int, names.DAEMONS.index("cleanup"))
+D_TLSPROXY = cython.declare(cython.int, names.DAEMONS.index("tlsproxy"))
+D_POLICY = cython.declare(cython.int, names.DAEMONS.index("policy"))
+
+NOTHING = cython.declare(cython.int, names.NOTHING)
+WHOLE = cython.declare(cython.int, names.WHOLE)
+DETAIL = cython.declare(cython.int, names.DETAIL)
+REASON = cython.declare(cython.int, names.REASON)
+REPLY = cython.declare(cython.int, names.REPLY)
+WARNING = cython.declare(cython.int, names.WARNING)
+CLIENT = cython.declare(cython.int, names.CLIENT)
+SERVER = cython.declare(cython.int, names.SERVER)
+AFTER = cython.declare(cython.int, names.AFTER)
+WORD = cython.declare(cython.int, names.WORD)
+SEARCH = cython.declare(cython.int, names.SEARCH)
+VIOLATION = cython.declare(cython.int, names.VIOLATION)
+LISTED = cython.declare(cython.int, names.LISTED)
+REFUSED = cython.declare(cython.int, names.REFUSED)
+ACTION = cython.declare(cython.int, names.ACTION)
+CHILD = cython.declare(cython.int, names.CHILD)
+MESSAGE_ID = cython.declare(cython.int, names.MESSAGE_ID)
+PICKUP = cython.declare(cython.int, names.PICKUP)
+FOR = cython.declare(cython.int, names.FOR)
+
+
+@cython.cclass
+class Heads:
+    """A table of heads: which one a text begins with, its event and how the rest is read."""
+
+    words: Words
+    links: cython.uchar[128]
+    events: cython.uchar[128]
+    forms: cython.uchar[128]
+    lengths: cython.uchar[128]
+
+    def __init__(self, heads):
+        self.words = Words([head[0] for head in heads])
+        if not cython.compiled:
+            self.links = bytearray(128)
+            self.events = bytearray(128)
+            self.forms = bytearray(128)
+            self.lengths = bytearray(128)
+        for k, (text, event, form) in enumerate(heads):
+            link = names.NOTIFICATIONS.get(text, "postmaster" if form == names.CHILD else "")
+            self.links[k] = LINKS.index(link)
+            self.events[k] = EVENTS.index(event)
+            self.forms[k] = form
+            self.lengths[k] = len(text)
+
+
+@cython.cclass
+class MailParser:
+    """Parse the messages of scanned rows into column buffers, which are used again.
+
+    Parameters
+    ----------
+    max_rows : int
+        Capacity of the column buffers, in rows.
+    columns_mask : int
+        What to build: bits of `COLUMNS`.
+
+    Attributes
+    ----------
+    buffers : dict
+        Column → its buffer, and column + ``_valid`` → its validity bits. ``bad``: four numbers an
+        entry: column (its place in `PLACES`), row, start and stop of a text that is no UTF-8.
+    n_bad : int
+        Entries in ``bad``.
+    reasons : Interner
+        The templates that ``reason_group`` has the codes of. New codes are added to its end;
+        it is emptied between two calls only.
+    """
+
+    out: Columns
+    fields: Fields
+    heads: Heads
+    queued_heads: Heads
+    status_words: Words
+
+    def __init__(self, max_rows: cython.int, columns_mask: cython.ulonglong):
+        self.out = Columns(max_rows, columns_mask)
+        self.fields = Fields(self.out)
+        self.heads = Heads(names.HEADS)
+        self.queued_heads = Heads(names.QUEUED_HEADS)
+        self.status_words = Words([status.encode() for status in STATUSES[1 : len(STATUSES) - 1]])
+
+    @property
+    def buffers(self):
+        return self.out.buffers
+
+    @property
+    def n_bad(self):
+        return self.out.n_bad
+
+    @property
+    def reasons(self):
+        return self.fields.templates.names
+
+    def parse(
+        self,
+        block: cython.uchar[::1],
+        n_rows: cython.int,
+        texts: cython.int[::1],
+        processes: cython.int[::1],
+        daemons: cython.uchar[::1],
+        is_clean: cython.bint,
+    ):
+        """Parse rows into the column buffers, from their first row on.
+
+        Parameters
+        ----------
+        block : buffer of unsigned bytes
+            What the texts lie in.
+        n_rows : int
+            Rows; at most ``max_rows``.
+        texts : buffer of int, 2 * n_rows
+            Start and end of each row's message in ``block``; start -1: there is none.
+        processes : buffer of int, n_rows
+            Code of each row's process.
+        daemons : buffer of unsigned bytes
+            Process code → kind of daemon, as `formats.postfix.daemon_class` tells; 0: not Postfix.
+        is_clean : bool
+            The block is known to be ASCII.
+        """
+        if n_rows > self.out.max_rows:
+            raise ValueError(f"{n_rows} rows, but room for {self.out.max_rows}")
+        self.fields.templates.forget()
+        self.out.is_clean = is_clean
+        if n_rows <= 0 or len(block) == 0 or len(daemons) == 0:
+            self.out.clear(max(n_rows, 0))
+            return
+        if cython.compiled:
+            p: cython.p_uchar = cython.address(block[0])
+            t: cython.p_int = cython.address(texts[0])
+            c: cython.p_int = cython.address(processes[0])
+            d: cython.p_uchar = cython.address(daemons[0])
+            n_daemons: cython.int = len(daemons)
+            with cython.nogil:
+                self._parse(p, n_rows, t, c, d, n_daemons)
+        else:
+            self._parse(block, n_rows, texts, processes, daemons, len(daemons))
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def _parse(
+        self,
+        p: cython.p_uchar,
+        n_rows: cython.int,
+        texts: cython.p_int,
+        processes: cython.p_int,
+        daemons: cython.p_uchar,
+        n_daemons: cython.int,
+    ) -> cython.void:
+        row: cython.int
+        i: cython.Py_ssize_t
+        daemon: cython.int
+        self.out.clear(n_rows)
+        for row in range(n_rows):
+            i = texts[2 * row]
+            if i < 0 or processes[row] < 0 or processes[row] >= n_daemons:
+                continue
+            daemon = daemons[processes[row]]
+            if daemon:
+                self.out.row = row
+                self._line(p, i, texts[2 * row + 1], daemon)
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def _line(
+        self,
+        p: cython.p_uchar,
+        i: cython.Py_ssize_t,
+        e: cython.Py_ssize_t,
+        daemon: cython.int,
+    ) -> cython.void:
+        j: cython.Py_ssize_t
+        repeats: cython.longlong = 1
+        if begins(p, i, e, b"message repeated ", 17):
+            j = digits_end(p, i + 17, e)
+            if begins(p, j, e, b" times: [", 9) and whole(p, i + 17, j) > 0:
+                repeats = whole(p, i + 17, j)
+                i = j + 9
+                if i < e and p[i] == 32:
+                    i += 1
+                if e > i and p[e - 1] == 93:
+                    e -= 1
+        self.out.number(REPEATS, repeats)
+        while e > i and p[e - 1] == 32:
+            e -= 1
+        j = queue_id_end(p, i, e)
+        if j < 0:
+            self._headed(p, i, e, daemon, self.heads)
+        elif is_queue_id(p, i, j):
+            self.out.text(QUEUE_ID, p, i, j)
+            self._queued(p, j + 2, e, daemon)
+        elif j == i + 7 and begins(p, i, e, b"NOQUEUE", 7):
+            self._queued(p, j + 2, e, daemon)
+        elif _follows_an_id(p, j + 2, e):
+            self.out.text(QUEUE_ID, p, i, j)
+            self._queued(p, j + 2, e, daemon)
+        else:
+            self._headed(p, i, e, daemon, self.heads)
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def _queued(
+        self,
+        p: cython.p_uchar,
+        i: cython.Py_ssize_t,
+        e: cython.Py_ssize_t,
+        daemon: cython.int,
+    ) -> cython.void:
+        """Read what follows a queue id; the commonest lines first."""
+        if begins(p, i, e, b"to=<", 4):
+            self._delivery(p, i + 4, e)
+        elif begins(p, i, e, b"from=<", 6):
+            self._from(p, i + 6, e)
+        elif e - i == 7 and begins(p, i, e, b"removed", 7):
+            self.out.code(EVENT, E_REMOVED)
+        elif begins(p, i, e, b"client=", 7):
+            self.out.code(EVENT, E_CLIENT)
+            i = self.fields.client(p, i + 7, e)
+            self.fields.attributes(p, i, e)
+        else:
+            self._headed(p, i, e, daemon, self.queued_heads)
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def _delivery(
+        self, p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t
+    ) -> cython.void:
+        """Read ``ADDRESS>, orig_to=<…>, relay=…, delay=…, delays=…, dsn=…, status=… (…)``."""
+        k: cython.Py_ssize_t
+        self.out.code(EVENT, E_DELIVERY)
+        k = bracket_end(p, i, e, True)
+        self.out.text(RECIPIENT, p, i, k)
+        i = k + 1
+        while i < e:
+            if p[i] == 44:
+                i += 1
+            if i < e and p[i] == 32:
+                i += 1
+            if begins(p, i, e, b"status=", 7):
+                self._status(p, i + 7, e)
+                return
+            if begins(p, i, e, b"orig_to=<", 9):
+                k = bracket_end(p, i + 9, e, True)
+                self.out.text(ORIG_TO, p, i + 9, k)
+                i = k + 1
+                continue
+            k = find(p, 44, i, e)
+            if k < 0:
+                k = e
+            if begins(p, i, e, b"relay=", 6):
+                self.fields.relay(p, i + 6, k)
+            elif begins(p, i, e, b"delays=", 7):
+                self._delays(p, i + 7, k)
+            elif begins(p, i, e, b"delay=", 6):
+                self.out.number(DELAY, micros(p, i + 6, k))
+            elif begins(p, i, e, b"dsn=", 4):
+                self.out.text(DSN, p, i + 4, k)
+            i = k
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def _delays(
+        self, p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t
+    ) -> cython.void:
+        k: cython.int
+        j: cython.Py_ssize_t
+        if not self.out.wants(DELAY_A) and not self.out.wants(DELAY_A + 1):
+            if not self.out.wants(DELAY_A + 2) and not self.out.wants(DELAY_A + 3):
+                return
+        for k in range(4):
+            j = find(p, 47, i, e)
+            if j < 0:
+                j = e
+            self.out.number(DELAY_A + k, micros(p, i, j))
+            i = j + 1
+            if i > e:
+                return
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def _status(
+        self, p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t
+    ) -> cython.void:
+        """Read ``STATUS (reason)``; a line that was cut lacks the last ``)``."""
+        j: cython.Py_ssize_t = token_end(p, i, e)
+        k: cython.int = self.status_words.find_word(p, i, j)
+        self.out.code(STATUS, k + 1 if k >= 0 else self.status_words.n + 1)
+        if begins(p, j, e, b" (", 2):
+            j += 2
+            if e > j and p[e - 1] == 41:
+                e -= 1
+            self.fields.outcome(p, j, e)
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def _from(
+        self, p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t
+    ) -> cython.void:
+        """Read qmgr's ``ADDRESS>, size=…, nrcpt=… (queue active)`` or ``ADDRESS>, status=…``."""
+        k: cython.Py_ssize_t = bracket_end(p, i, e, True)
+        place: cython.int
+        is_expired: cython.bint = False
+        self.out.text(SENDER, p, i, k)
+        i = k + 1
+        while i < e:
+            if p[i] == 44:
+                i += 1
+            if i < e and p[i] == 32:
+                i += 1
+            k = token_end(p, i, e)
+            if begins(p, i, e, b"size=", 5):
+                self.out.number(SIZE, whole(p, i + 5, k))
+            elif begins(p, i, e, b"nrcpt=", 6):
+                self.out.number(NRCPT, whole(p, i + 6, k))
+                break
+            elif begins(p, i, e, b"status=", 7):
+                is_expired = True
+                place = self.status_words.find_word(p, i + 7, k)
+                self.out.code(STATUS, place + 1 if place >= 0 else self.status_words.n + 1)
+                break
+            i = k if k > i else i + 1
+        self.out.code(EVENT, E_EXPIRED if is_expired else E_ACTIVE)
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def _headed(
+        self,
+        p: cython.p_uchar,
+        i: cython.Py_ssize_t,
+        e: cython.Py_ssize_t,
+        daemon: cython.int,
+        heads: Heads,
+    ) -> cython.void:
+        """Read a message whose first words say what it is."""
+        place: cython.int = heads.words.find(p, i, e)
+        event: cython.int = E_OTHER
+        form: cython.int = WHOLE
+        j: cython.Py_ssize_t = i
+        k: cython.Py_ssize_t
+        if place >= 0:
+            event = heads.events[place]
+            form = heads.forms[place]
+            j = i + heads.lengths[place]
+        elif daemon == D_POLICY:
+            event = E_POLICY
+        if form == WARNING:
+            self._warning(p, j, e, daemon)
+            return
+        if daemon == D_TLSPROXY and form == CLIENT:
+            event = E_TLS
+        self.out.code(EVENT, event)
+        if form == WHOLE:
+            self.out.text(DETAIL_TEXT, p, i, e)
+        elif form == DETAIL:
+            self.out.text(DETAIL_TEXT, p, j, e)
+        elif form == CLIENT:
+            k = self.fields.client(p, j, e)
+            if event == E_DISCONNECT:
+                if k + 1 < e and p[k] == 32:
+                    self.out.text(TALLY, p, k + 1, e)
+            else:
+                self.fields.rest(p, k, e)
+        elif form == ACTION:
+            self.fields.action(p, j, e)
+        elif form == REASON:
+            self.fields.reason(p, j, e)
+        elif form == REPLY:
+            self.fields.outcome(p, i, e)
+        elif form == REFUSED:
+            self.fields.refused(p, i, e)
+        elif form == AFTER:
+            k = self.fields.stage(p, j, e)
+            k = find_text(p, k, e, b" from ", 6)
+            if k >= 0:
+                k = self.fields.client(p, k + 6, e)
+                self.fields.rest(p, k, e)
+        elif form == SERVER:
+            k = self.fields.server(p, j, e)
+            self.fields.rest(p, k, e)
+        elif form == CHILD:
+            if is_queue_id(p, j, e):
+                self.out.text(CHILD_ID, p, j, e)
+                self.out.code(LINK, heads.links[place])
+        elif form == MESSAGE_ID:
+            self._message_id(p, j, e)
+        elif form == PICKUP:
+            self._pickup(p, i, e)
+        elif form == WORD:
+            k = token_end(p, j, e)
+            self.out.text(DETAIL_TEXT, p, j, k)
+            k = find(p, 91, k, e)
+            if k >= 0:
+                self.fields.client(p, k, e)
+        elif form == SEARCH:
+            k = find_text(p, j, e, b" from ", 6)
+            if k >= 0:
+                k = self.fields.client(p, k + 6, e)
+                self.fields.rest(p, k, e)
+        elif form == VIOLATION:
+            self.out.text(DETAIL_TEXT, p, i, j - 6)
+            k = self.fields.client(p, j, e)
+            k = find_text(p, k, e, b" after ", 7)
+            if k >= 0:
+                self.fields.stage(p, k + 7, e)
+        elif form == FOR:
+            k = rfind_text(p, j, e, b" for ", 5)
+            self.out.text(DETAIL_TEXT, p, j, k if k >= 0 else e)
+            if k >= 0:
+                self.fields.server(p, k + 5, e)
+        elif form == LISTED:
+            k = token_end(p, j, e)
+            while k < e and p[k] != 32:  # an IPv6 address has colons
+                k += 1
+            self.out.text(CLIENT_IP, p, j, k)
+            j = find_text(p, k, e, b" by domain ", 11)
+            self.out.text(DETAIL_TEXT, p, j + 11 if j >= 0 else k, e)
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def _warning(
+        self,
+        p: cython.p_uchar,
+        i: cython.Py_ssize_t,
+        e: cython.Py_ssize_t,
+        daemon: cython.int,
+    ) -> cython.void:
+        """Read what follows ``warning: ``: a failed login, a header check's WARN, or anything."""
+        j: cython.Py_ssize_t
+        k: cython.Py_ssize_t
+        if daemon == D_CLEANUP and (
+            begins(p, i, e, b"header ", 7)
+            or begins(p, i, e, b"body ", 5)
+            or begins(p, i, e, b"content ", 8)
+        ):
+            self.out.code(EVENT, E_WARN)
+            self.fields.action(p, i, e)
+            return
+        j = i
+        while j < e and p[j] > 32 and p[j] != 91:
+            j += 1
+        if j < e and p[j] == 91:
+            j = find(p, 93, j, e)
+            if j >= 0 and begins(p, j, e, b"]: ", 3):
+                self.fields.client(p, i, j + 1)
+                j += 3
+                if begins(p, j, e, b"SASL ", 5):
+                    k = find_text(p, j + 5, e, b" authentication ", 16)
+                    if k >= 0:
+                        self.out.code(EVENT, E_SASL_FAILED)
+                        self.out.text(SASL_METHOD, p, j + 5, k)
+                        self._login(p, k + 16, e)
+                        return
+        elif self.fields.wants_client():
+            k = find_text(p, i, e, b" from ", 6)
+            if k >= 0:
+                self.fields.bracketed_client(p, k + 6, e)
+        self.out.code(EVENT, E_WARNING)
+        self.fields.reason(p, i, e)
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def _login(
+        self, p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t
+    ) -> cython.void:
+        """Read ``failed: reason, sasl_username=name``; the name may be missing, the reason empty."""
+        j: cython.Py_ssize_t = rfind_text(p, i, e, b", sasl_username=", 16)
+        if j >= 0:
+            self.out.text(SASL_USER, p, j + 16, e)
+            e = j
+        j = find_text(p, i, e, b": ", 2)
+        if j >= 0:
+            self.fields.reason(p, j + 2, e)
+        elif e > i and p[e - 1] != 58:
+            self.fields.reason(p, i, e)
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def _message_id(
+        self, p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t
+    ) -> cython.void:
+        if i < e and p[i] == 60 and p[e - 1] == 62:
+            self.out.text(MESSAGE_ID_TEXT, p, i + 1, e - 1)
+        else:
+            self.out.text(MESSAGE_ID_TEXT, p, i, e)
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def _pickup(
+        self, p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t
+    ) -> cython.void:
+        """Read ``uid=N from=<name>``; older ones say ``from=name`` or ``sender=name``."""
+        k: cython.Py_ssize_t
+        if begins(p, i, e, b"uid=", 4):
+            k = digits_end(p, i + 4, e)
+            self.out.number(UID, whole(p, i + 4, k))
+            i = k + 1
+        if begins(p, i, e, b"from=", 5):
+            i += 5
+        elif begins(p, i, e, b"sender=", 7):
+            i += 7
+        else:
+            return
+        if i < e and p[i] == 60:
+            self.out.text(SENDER, p, i + 1, bracket_end(p, i + 1, e, False))
+        else:
+            k = token_end(p, i, e)
+            self.out.text(SENDER, p, i, k)
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _follows_an_id(
+    p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t
+) -> cython.bint:
+    """Tell whether p[i:e] is something that Postfix writes behind a queue id only.
+
+    Logs that were made up or made anonymous have ids of any letters.
+    """
+    return (
+        begins(p, i, e, b"to=<", 4)
+        or begins(p, i, e, b"from=<", 6)
+        or begins(p, i, e, b"client=", 7)
+        or begins(p, i, e, b"message-id=", 11)
+        or begins(p, i, e, b"uid=", 4)
+        or (e - i == 7 and begins(p, i, e, b"removed", 7))
+    )

@@ -1,0 +1,426 @@
+# cython: language_level=3, boundscheck=False, wraparound=False
+# cython: cdivision=True, initializedcheck=False
+"""The parts that several kinds of Postfix lines share: clients, relays, replies, envelopes."""
+
+import cython
+
+if cython.compiled:
+    from cython.cimports.pipeline.kernels.mail_columns import Columns
+    from cython.cimports.pipeline.kernels.mail_reason import Templates, failed_host, host_end
+    from cython.cimports.pipeline.kernels.mail_text import (
+        bracket_end,
+        dsn_end,
+        find,
+        find_text,
+        is_address,
+        reply_code_end,
+        rfind_text,
+        token_end,
+        whole,
+    )
+    from cython.cimports.pipeline.kernels.mail_words import Words
+    from cython.cimports.pipeline.kernels.marks import begins
+else:
+    from pipeline.kernels.mail_reason import Templates, failed_host, host_end
+    from pipeline.kernels.mail_text import (
+        bracket_end,
+        dsn_end,
+        find,
+        find_text,
+        is_address,
+        reply_code_end,
+        rfind_text,
+        token_end,
+        whole,
+    )
+    from pipeline.kernels.mail_columns import Columns
+    from pipeline.kernels.mail_words import Words
+    from pipeline.kernels.marks import begins
+
+from pipeline.kernels.mail_names import LINKS, PLACES, STAGES
+
+COMPILED = cython.compiled
+
+SENDER = cython.declare(cython.int, PLACES["sender"])
+RECIPIENT = cython.declare(cython.int, PLACES["recipient"])
+RELAY = cython.declare(cython.int, PLACES["relay"])
+RELAY_IP = cython.declare(cython.int, PLACES["relay_ip"])
+FAILED_HOST = cython.declare(cython.int, PLACES["failed_host"])
+DSN = cython.declare(cython.int, PLACES["dsn"])
+REASON = cython.declare(cython.int, PLACES["reason"])
+REASON_GROUP = cython.declare(cython.int, PLACES["reason_group"])
+CLIENT = cython.declare(cython.int, PLACES["client"])
+CLIENT_IP = cython.declare(cython.int, PLACES["client_ip"])
+HELO = cython.declare(cython.int, PLACES["helo"])
+SASL_METHOD = cython.declare(cython.int, PLACES["sasl_method"])
+SASL_USER = cython.declare(cython.int, PLACES["sasl_user"])
+CHILD_ID = cython.declare(cython.int, PLACES["child_id"])
+LINK = cython.declare(cython.int, PLACES["link"])
+STAGE = cython.declare(cython.int, PLACES["stage"])
+CODE = cython.declare(cython.int, PLACES["code"])
+DETAIL = cython.declare(cython.int, PLACES["detail"])
+_QUEUED = cython.declare(cython.int, LINKS.index("queued"))
+_FORWARDED = cython.declare(cython.int, LINKS.index("forwarded"))
+
+
+@cython.cclass
+class Fields:
+    """Reads shared parts of lines into the columns ``out``."""
+
+    def __init__(self, out: Columns):
+        self.out = out
+        self.stages = Words([stage.encode() for stage in STAGES[1 : len(STAGES) - 1]])
+        self.templates = Templates(out.max_rows if out.buffers.get("reason_group") else 1)
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def wants_client(self) -> cython.bint:
+        return self.out.wants(CLIENT) or self.out.wants(CLIENT_IP)
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def client(
+        self, p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t
+    ) -> cython.Py_ssize_t:
+        """Read ``name[ip]``, maybe with ``:port``, at p[i:e]; return the place behind it."""
+        j: cython.Py_ssize_t = i
+        k: cython.Py_ssize_t
+        while j < e and p[j] > 32 and p[j] != 91 and p[j] != 44 and p[j] != 59:
+            j += 1
+        if j >= e or p[j] != 91:  # mail from here: "from local;"
+            if j > i and p[j - 1] == 58:
+                j -= 1
+            if j > i:
+                self.out.text(CLIENT, p, i, j)
+            return j
+        k = find(p, 93, j, e)
+        if k < 0:  # the line was cut
+            self.out.text(CLIENT, p, i, e)
+            return e
+        self.out.text(CLIENT, p, i, k + 1)
+        if is_address(p, j + 1, k):
+            self.out.text(CLIENT_IP, p, j + 1, k)
+        return _port_end(p, k + 1, e)
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def bracketed_client(
+        self, p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t
+    ) -> cython.void:
+        """Read ``name[ip]`` at p[i:e] if it is one: free text may go on in any way."""
+        j: cython.Py_ssize_t = i
+        while j < e and p[j] > 32 and p[j] != 91:
+            j += 1
+        if j < e and p[j] == 91:
+            j = find(p, 93, j, e)
+            if j >= 0:
+                self.client(p, i, j + 1)
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def server(
+        self, p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t
+    ) -> cython.Py_ssize_t:
+        """Read ``name[ip]:port`` at p[i:e] as relay; return the place behind it."""
+        j: cython.Py_ssize_t = i
+        while j < e and p[j] > 32 and p[j] != 91:
+            j += 1
+        if j < e and p[j] == 91:
+            j = find(p, 93, j, e)
+            if j < 0:
+                return e
+            j = _port_end(p, j + 1, e)
+        elif j > i and p[j - 1] == 58:
+            j -= 1
+        self.relay(p, i, j)
+        return j
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def relay(
+        self, p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t
+    ) -> cython.void:
+        """Write a relay and, if the inside of its last brackets is one, its address."""
+        j: cython.Py_ssize_t = e
+        k: cython.Py_ssize_t
+        self.out.text(RELAY, p, i, e)
+        if not self.out.wants(RELAY_IP):
+            return
+        while j > i and p[j - 1] != 93:
+            j -= 1
+        k = j - 1
+        while k > i and p[k - 1] != 91:
+            k -= 1
+        if k > i and is_address(p, k, j - 1):
+            self.out.text(RELAY_IP, p, k, j - 1)
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def rest(
+        self, p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t
+    ) -> cython.void:
+        """Write what is left of a line, less the mark that divides it off, as detail."""
+        while i < e and (p[i] == 58 or p[i] == 32 or p[i] == 44):
+            i += 1
+        if i < e:
+            self.out.text(DETAIL, p, i, e)
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def stage(
+        self, p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t
+    ) -> cython.Py_ssize_t:
+        """Read the stage at p[i:e]; return the place behind it."""
+        j: cython.Py_ssize_t = token_end(p, i, e)
+        k: cython.int
+        if self.out.wants(STAGE) and j > i:
+            k = self.stages.find_word(p, i, j)
+            self.out.code(STAGE, k + 1 if k >= 0 else self.stages.n + 1)
+        return j
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def reason(
+        self, p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t
+    ) -> cython.void:
+        """Write a reason, and its template."""
+        self.out.text(REASON, p, i, e)
+        if self.out.wants(REASON_GROUP):
+            self.out.template(REASON_GROUP, self.templates.code(p, i, e))
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def outcome(
+        self, p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t
+    ) -> cython.void:
+        """Write what a delivery agent says of an attempt, and what can be read out of it."""
+        j: cython.Py_ssize_t
+        self.reason(p, i, e)
+        self.host(p, i, e)
+        if self.out.wants(CHILD_ID) or self.out.wants(LINK):
+            self.child(p, i, e)
+        if self.out.wants(CODE):
+            j = i
+            if reply_code_end(p, j, e) < 0:
+                j = find_text(p, i, e, b" said: ", 7)
+                if j >= 0:
+                    j += 7
+                else:
+                    j = find_text(p, i, e, b" refused to talk to me: ", 24)
+                    if j >= 0:
+                        j += 24
+            if j >= 0 and reply_code_end(p, j, e) >= 0:
+                self.out.number(CODE, whole(p, j, j + 3))
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def host(
+        self, p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t
+    ) -> cython.void:
+        j: cython.Py_ssize_t
+        if self.out.wants(FAILED_HOST):
+            i = failed_host(p, i, e)
+            if i >= 0:
+                j = host_end(p, i, e)
+                if j > i:
+                    self.out.text(FAILED_HOST, p, i, j)
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def refused(
+        self, p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t
+    ) -> cython.void:
+        """Read ``connect to name[ip]:port: why``; older ones end with `` (port 25)``."""
+        j: cython.Py_ssize_t
+        k: cython.Py_ssize_t
+        self.host(p, i, e)
+        j = self.server(p, i + 11, e)
+        if begins(p, j, e, b": ", 2):
+            k = rfind_text(p, j, e, b" (port ", 7)
+            self.reason(p, j + 2, k if k >= 0 else e)
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def child(
+        self, p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t
+    ) -> cython.void:
+        """Read ``queued as ID`` or ``forwarded as ID``."""
+        link: cython.int = _QUEUED
+        j: cython.Py_ssize_t = rfind_text(p, i, e, b"queued as ", 10)
+        if j < 0:
+            if not begins(p, i, e, b"forwarded as ", 13):
+                return
+            link = _FORWARDED
+            j = i + 3
+        i = j + 10
+        j = i
+        while j < e and (48 <= p[j] <= 57 or 65 <= p[j] <= 90 or 97 <= p[j] <= 122):
+            j += 1
+        if j > i:
+            self.out.text(CHILD_ID, p, i, j)
+            self.out.code(LINK, link)
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def attributes(
+        self, p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t
+    ) -> cython.void:
+        """Read ``, sasl_method=…, sasl_username=…`` behind a client."""
+        k: cython.Py_ssize_t
+        while i < e:
+            while i < e and (p[i] == 44 or p[i] == 32):
+                i += 1
+            k = find_text(p, i, e, b", ", 2)
+            if k < 0:
+                k = e
+            if begins(p, i, e, b"sasl_method=", 12):
+                self.out.text(SASL_METHOD, p, i + 12, k)
+            elif begins(p, i, e, b"sasl_username=", 14):
+                self.out.text(SASL_USER, p, i + 14, k)
+            i = k
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def action(
+        self, p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t
+    ) -> cython.void:
+        """Read ``STAGE from client: reply; from=<…> to=<…> proto=… helo=<…>``.
+
+        Where a header or the body was the reason, its text stands before ``from client``, and the
+        reply at the end.
+        """
+        j: cython.Py_ssize_t = self.stage(p, i, e)
+        k: cython.Py_ssize_t = _envelope_start(p, j, e)
+        end: cython.Py_ssize_t = k if k >= 0 else e
+        if (
+            (begins(p, i, e, b"header", 6) and j == i + 6)
+            or (begins(p, i, e, b"body", 4) and j == i + 4)
+            or (begins(p, i, e, b"content", 7) and j == i + 7)
+        ):
+            i = rfind_text(p, j, end, b" from ", 6)
+            if j < (i if i >= 0 else end):
+                self.out.text(DETAIL, p, j + 1, i if i >= 0 else end)
+            if i >= 0:
+                self.client(p, i + 6, end)
+            if k >= 0:
+                j = self.envelope(p, k + 2, e)
+                if begins(p, j, e, b": ", 2):
+                    self.reply(p, j + 2, e)
+            return
+        if begins(p, j, e, b" from ", 6):
+            j = self.client(p, j + 6, end)
+        if begins(p, j, end, b": ", 2):
+            self.reply(p, j + 2, end)
+        if k >= 0:
+            self.envelope(p, k + 2, e)
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def reply(
+        self, p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t
+    ) -> cython.void:
+        """Read ``CODE DSN text``; both numbers may be missing."""
+        j: cython.Py_ssize_t = reply_code_end(p, i, e)
+        if j >= 0:
+            self.out.number(CODE, whole(p, i, j))
+            i = j + 1 if j < e else j
+        j = dsn_end(p, i, e)
+        if j >= 0:
+            self.out.text(DSN, p, i, j)
+            i = j + 1 if j < e else j
+        self.child(p, i, e)
+        self.reason(p, i, e)
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def envelope(
+        self, p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t
+    ) -> cython.Py_ssize_t:
+        """Read ``from=<…> to=<…> proto=… helo=<…>``; return the place behind it.
+
+        postscreen puts commas between, cleanup goes on with ``: reply``.
+        """
+        k: cython.Py_ssize_t
+        while i < e:
+            while i < e and (p[i] == 32 or p[i] == 44):
+                i += 1
+            if begins(p, i, e, b"from=<", 6):
+                k = bracket_end(p, i + 6, e, False)
+                self.out.text(SENDER, p, i + 6, k)
+            elif begins(p, i, e, b"to=<", 4):
+                k = bracket_end(p, i + 4, e, False)
+                self.out.text(RECIPIENT, p, i + 4, k)
+            elif begins(p, i, e, b"helo=<", 6):
+                k = bracket_end(p, i + 6, e, False)
+                self.out.text(HELO, p, i + 6, k)
+            elif begins(p, i, e, b"sasl_username=<", 15):
+                k = bracket_end(p, i + 15, e, False)
+                self.out.text(SASL_USER, p, i + 15, k)
+            else:
+                k = token_end(p, i, e)
+                if begins(p, i, e, b"sasl_username=", 14):
+                    self.out.text(SASL_USER, p, i + 14, k)
+                elif begins(p, i, e, b"sasl_method=", 12):
+                    self.out.text(SASL_METHOD, p, i + 12, k)
+                if k == i or (k < e and p[k] == 58):
+                    return k
+                i = k
+                continue
+            i = k + 1
+            if i < e and p[i] == 58:
+                return i
+        return e
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _port_end(
+    p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t
+) -> cython.Py_ssize_t:
+    """Return the place behind the ``:port`` that p[i:e] may begin with."""
+    if i + 1 < e and p[i] == 58 and 48 <= p[i + 1] <= 57:
+        i += 1
+        while i < e and 48 <= p[i] <= 57:
+            i += 1
+    return i
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _envelope_start(
+    p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t
+) -> cython.Py_ssize_t:
+    """Return the place of the ``;`` before the envelope, or -1.
+
+    A reply may quote an address with ``; from=<`` in it, and a client may call itself anything
+    in HELO, whole envelopes included: so it is the last one before the first `` proto=``.
+    """
+    first: cython.Py_ssize_t = find_text(p, i, e, b"; from=<", 8)
+    last: cython.Py_ssize_t
+    stop: cython.Py_ssize_t
+    if first < 0:
+        first = find_text(p, i, e, b"; to=<", 6)
+        if first < 0:
+            first = find_text(p, i, e, b"; proto=", 8)
+        return first
+    stop = find_text(p, first, e, b" proto=", 7)
+    last = rfind_text(p, first, stop if stop >= 0 else e, b"; from=<", 8)
+    return last if last >= 0 else first
