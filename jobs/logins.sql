@@ -5,7 +5,7 @@
 WITH sent AS (
     SELECT sasl_user AS user, client_ip, client, day, hour, month, host, service,
         count(*) AS messages, sum(recipients)::BIGINT AS recipients, sum(size)::BIGINT AS bytes,
-        list(DISTINCT sender) AS addresses, sum(bounced)::BIGINT AS bounced
+        list(DISTINCT sender ORDER BY sender) AS addresses, sum(bounced)::BIGINT AS bounced
     FROM messages
     WHERE sasl_user IS NOT NULL
     GROUP BY ALL

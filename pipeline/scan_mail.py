@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from pipeline.arrow import clean_text, point_view, strings
-from pipeline.formats.postfix import classify, daemon_class, split_process
+from pipeline.formats.postfix import daemon_class, split_process
 from pipeline.kernels.generations import PHASES, Generations
 from pipeline.kernels.mail import MailParser
 from pipeline.kernels.mail_names import CODES, COLUMNS, EVENTS, INTS, PLACES, TEXTS
@@ -214,6 +214,8 @@ class MailScanner:
         texts = [clean_text(text) for text in reasons.names()] or [""]
         self._reasons["reason_group"] = strings(texts)
         if "reason_class" in self._by_reason:
+            from pipeline.formats.reasons import classify
+
             self._reasons["reason_class"] = strings([classify(text) for text in texts])
         self._known_reasons = reasons.version
 
