@@ -150,6 +150,16 @@ def test_ten_series_are_drawn_as_they_are():
     assert (len(drawn.names), drawn.other) == (10, None)
 
 
+@pytest.mark.parametrize("n", [9, 10, 11])
+def test_series_about_the_limit_have_a_color_each(n):
+    """Ten series are drawn, and once were one more than there were colours."""
+    table = make([1, 2] * n, [f"p{k // 2:02}" for k in range(2 * n)], range(2 * n))
+
+    scale = spec_of(table, about())["encoding"]["color"]["scale"]
+
+    assert len(set(scale["range"])) == len(scale["domain"]) == min(n, 10)
+
+
 def test_a_process_named_other_is_not_the_others():
     names = ["other", *[f"p{n:02}" for n in range(30)]]
     table = make([1] * 31, names, [1000, *range(30)])
