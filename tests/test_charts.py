@@ -311,6 +311,36 @@ def test_a_result_becomes_this_specification(path):
     assert specs == json.loads(case["specs"])
 
 
+def paths_of(mark, table):
+    """Return, of each series, the pieces of its path as lists of corners."""
+    chart = Chart("day", "bytes", "process", mark, "")
+    root = ET.fromstring(draw_svg(make_spec(table, chart, about(), Palette(), is_page=False)))
+    drawn = [e for e in root.iter() if e.get("aria-roledescription") == f"{mark} mark"]
+    return [
+        [
+            [tuple(map(float, corner.split(","))) for corner in piece.strip("Z").split("L")]
+            for piece in element.get("d").split("M")[1:]
+        ]
+        for element in drawn
+    ]
+
+
+@pytest.mark.parametrize("mark", ["area", "line"])
+def test_a_path_has_a_corner_for_each_day_and_ends_at_a_gap(mark):
+    """Areas went up from nothing to each value, and over gaps: rows had been made up for them."""
+    table = make([1, 2, 4, 5] * 2, ["a"] * 4 + ["b"] * 4, [40, 40, 40, 40, 20, 20, 20, 20])
+
+    paths = paths_of(mark, table)
+    corners = [len(piece) for path in paths for piece in path]
+
+    assert corners == [4 if mark == "area" else 2] * 4
+    if mark == "area":
+        heights = [{y for piece in path for _, y in piece} for path in paths]
+        (bottom, between), (same, top) = (sorted(ys, reverse=True) for ys in heights)
+        assert same == between, "b stands on a"
+        assert bottom - between == pytest.approx(2 * (between - top), rel=0.01)
+
+
 @pytest.mark.parametrize("at", range(0, len(HOSTILE), 8))
 @pytest.mark.parametrize("mark", ["bar", "rank", "heat"])
 def test_hostile_names_are_text_in_a_picture(mark, at):

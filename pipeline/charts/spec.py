@@ -90,10 +90,18 @@ def stack_specs(specs: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 def _rows(drawn: Drawn, chart: Chart) -> list[dict[str, Any]]:
     at = {name: n for n, name in enumerate(drawn.names)}
-    return [
+    rows = [
         {"x": _place(x), "y": y, "s": name, "o": at[name], "d": _describe(x, name, y, chart, drawn)}
         for x, name, y in drawn.rows
     ]
+    if chart.mark == "area":
+        # Vega-Lite stacks areas only after it has made up a row for every place and description.
+        tops: dict[Any, float] = {}
+        for row in rows:
+            if row["y"] is not None:
+                row["low"] = tops.get(row["x"], 0)
+                row["y"] = tops[row["x"]] = row["low"] + row["y"]
+    return rows
 
 
 def _place(x: Any) -> Any:
@@ -114,13 +122,12 @@ def _describe(x: Any, name: str, y: float | None, chart: Chart, drawn: Drawn) ->
 
 def _along(drawn: Drawn, chart: Chart, palette: Palette) -> dict[str, Any]:
     """Bars, lines or areas along x."""
-    is_stacked = chart.mark in ("bar", "area")
     encoding: dict[str, Any] = {
         "x": _along_x(drawn, chart),
         "y": {
             "field": "y",
             "type": "quantitative",
-            "stack": "zero" if is_stacked else None,
+            "stack": "zero" if chart.mark == "bar" else None,
             "axis": _number_axis(chart),
         },
         "description": {"field": "d"},
@@ -128,7 +135,10 @@ def _along(drawn: Drawn, chart: Chart, palette: Palette) -> dict[str, Any]:
         "color": _color(drawn, chart, palette),
     }
     mark: dict[str, Any] = {"type": chart.mark}
-    if chart.mark == "line":
+    if chart.mark == "area":
+        encoding["y2"] = {"field": "low"}
+        mark["opacity"] = 1
+    if chart.mark in ("area", "line"):
         # Points, too: a day between two gaps is no line; and they are what a tooltip hangs on.
         mark |= {"strokeWidth": 2, "point": {"size": 28}, "interpolate": "linear"}
         del encoding["order"]
