@@ -62,14 +62,18 @@ def spec_of(table, told, palette=None):
         ("host process n", "host process", ("host", "n", "process", "heat")),
         ("process n", "process", ("process", "n", None, "rank")),
         ("month host n m", "", ("month", "n", "host", "bar")),
+        ("day process m", "day process", ("day", "m", "process", "line")),
+        ("day m", "day", ("day", "m", None, "bar")),
     ],
 )
 def test_the_types_of_the_columns_choose_the_chart(columns, keys, expected):
+    """Here n can be added up and m can't: bars would stack it."""
     types = {"day": pa.date32(), "month": pa.date32(), "hour": pa.int32(), "n": pa.int64(),
              "m": pa.float64()}  # fmt: skip
     schema = pa.schema([(name, types.get(name, pa.string())) for name in columns.split()])
 
-    (chart,) = plan_charts(schema, About(keys=tuple(keys.split())))
+    told = About(keys=tuple(keys.split()), additive=frozenset("n"))
+    (chart,) = plan_charts(schema, told)
 
     assert (chart.x, chart.y, chart.color, chart.mark) == expected
 
