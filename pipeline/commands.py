@@ -196,7 +196,7 @@ def _report_demo(directory: str, sources: Sequence[str]) -> int:
     from pipeline.settings import Settings
 
     try:
-        check_drawing()
+        check_drawing(is_page=True)
     except UsageError as error:
         print(f"no report of it: {error}", file=sys.stderr)
         return 0

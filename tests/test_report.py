@@ -181,10 +181,11 @@ def test_a_name_has_the_same_color_in_every_chart_of_a_report():
     assert len({*one.values(), *two.values()}) == 4
 
 
+@pytest.mark.parametrize("missing", ["vl_convert", "jinja2"])
 def test_a_report_without_the_packages_is_refused_before_anything_is_read(
-    sawlog, demo, monkeypatch
+    sawlog, demo, monkeypatch, missing
 ):
-    monkeypatch.setattr("pipeline.charts.draw.find_spec", lambda name: None)
+    monkeypatch.setattr("pipeline.charts.draw.find_spec", lambda name: name != missing or None)
 
     ran = sawlog("volume", demo / "maillog", "-o", "report.html")
 
