@@ -185,6 +185,16 @@ def test_days_without_lines_are_gaps_and_a_silent_process_is_zero():
     assert values[3, "a"] is values[4, "b"] is None
 
 
+@pytest.mark.parametrize("y", ["bytes", "mean"])
+def test_rows_without_a_time_are_no_picture(y):
+    """A file that is no log has one group, of undated lines."""
+    chart = Chart("day", y, "process", "bar", "")
+    told = About("", ("day", "process"))
+
+    assert build_series(make([None], [None], [9], y), chart, is_additive=y == "bytes") is None
+    assert draw_bars(make([None], [None], [9], y), told, 80) == []
+
+
 def test_averages_are_never_added_up():
     """Without the other keys a chart of them is not drawn; of many series the rest is left out."""
     table = make([1, 1, 2], ["a", "b", "a"], [1, 2, 3], y="mean")
