@@ -424,6 +424,35 @@ def test_a_result_that_cannot_be_drawn_says_so(sawlog, demo, tmp_path):
     assert not path.exists()
 
 
+@pytest.mark.parametrize("text", [b"", b"no stamp\n"])
+def test_a_result_without_rows_is_a_picture_that_says_so(sawlog, tmp_path, text):
+    """A night without lines must not fail the run, nor keep the other files from being written."""
+    (tmp_path / "empty.log").write_bytes(text)
+    places = [tmp_path / f"volume.{kind}" for kind in ("svg", "png", "csv")]
+
+    ran = sawlog("volume", tmp_path / "empty.log", *(f"-o{place}" for place in places))
+    told = "".join(ET.parse(places[0]).getroot().itertext())
+
+    assert ran.code == 0
+    assert "volume" in told
+    assert "no rows to draw" in told
+    assert places[1].read_bytes().startswith(b"\x89PNG")
+    assert places[2].read_text().startswith("day,process,lines,bytes\n")
+
+
+def test_a_mean_that_cannot_be_drawn_says_why(sawlog, demo, tmp_path):
+    job = tmp_path / "mean.sql"
+    job.write_text(
+        "-- Mean?\n-- chart: x=day y=mean\n"
+        "SELECT day, process, avg(bytes) AS mean FROM lines GROUP BY day, process"
+    )
+
+    ran = sawlog(job, demo / "maillog.4.xz", "-o", tmp_path / "mean.svg")
+
+    assert ran.code == 1
+    assert "only counts and sums can be added up" in ran.err
+
+
 def test_a_million_rows_draw_in_seconds():
     n = 1_000_000
     table = pa.table(

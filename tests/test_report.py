@@ -83,7 +83,7 @@ def test_the_head_says_what_was_asked_over_what_and_what_was_read_warnings_first
     assert "sawlog volume &#39;/logs/&lt;a&gt;.log&#39;" in page
     assert "2008-01-07 12:30 UTC" in page
     assert "Who did &lt;i&gt;what&lt;/i&gt;?" in page
-    for fact in ("1,234,567", "message-ids", "<td>2007</td><td>2008</td>"):
+    for fact in ("1,234,567", "message-ids", "<td>2007</td><td>2008</td>", "<dd>2007 to 2008</dd>"):
         assert fact in page
     assert (
         page.index("&lt;b&gt;damage&lt;/b&gt;") < page.index("1,234,567") < page.index("<figure>")
@@ -161,6 +161,20 @@ def test_a_result_without_rows_or_numbers_is_a_page_without_pictures():
     assert "0 rows" in page
     assert "<td>b</td>" in page
     assert "<figure>" not in page
+
+
+def test_a_chart_that_was_asked_for_and_cannot_be_drawn_is_named():
+    """A mean of means would be wrong: the page says why the picture is not there."""
+    told = About(
+        "", ("day", "process"), ("x=day y=bytes title='<b>'", "x=day y=bytes color=process")
+    )
+
+    page = render_page({"mean": make_table(["a", "b"])}, Style(about={"mean": told}))
+    empty = render_page({"mean": make_table([])}, Style(about={"mean": told}))
+
+    assert page.count("<figure>") == 1
+    assert "Not drawn: &lt;b&gt;" in page
+    assert "Not drawn" not in empty, "no rows are no fault of the chart"
 
 
 def test_a_name_has_the_same_color_in_every_chart_of_a_report():
@@ -323,6 +337,14 @@ def test_a_click_on_the_legend_keeps_one_series(browser, demo_report):
     )
 
     assert len(kept) == 1
+
+
+def test_the_account_is_printed_whole(browser, demo_report):
+    """On paper nobody can open a list of files."""
+    browser.open(demo_report, media="print")
+    shown = "[...document.querySelectorAll('details table')].map(e => e.checkVisibility())"
+
+    assert browser.run(shown) == [True]
 
 
 def test_the_page_can_be_read_without_script(browser, demo_report):

@@ -66,6 +66,30 @@ def make_spec(
     }
 
 
+def tell_why(chart: Chart, about: About) -> str:
+    """Return why `make_spec` made nothing of a result."""
+    if chart.y in about.additive:
+        return f"no row has both {make_label(chart.x)} and {make_label(chart.y)}"
+    return (
+        "rows differ in more than the chart shows, and only counts and sums can be added up; "
+        "name the other columns in it, or leave them out of the query"
+    )
+
+
+def make_empty_spec(names: Sequence[str]) -> dict[str, Any]:
+    """Return the specification of a picture that says that there is nothing in these results."""
+    return {
+        "$schema": SCHEMA,
+        "title": {"text": make_label(", ".join(names)), "subtitle": "no rows to draw"},
+        "data": {"values": [{}]},
+        "width": WIDTH,
+        "height": STEP,
+        "mark": {"type": "text", "text": ""},
+        "background": "white",
+        "config": _config("#333333"),
+    }
+
+
 def stack_specs(specs: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Return one picture of several, one below the other.
 

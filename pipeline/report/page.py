@@ -17,7 +17,7 @@ from xml.etree import ElementTree as ET
 from pipeline.charts.choose import plan_charts
 from pipeline.charts.colors import Palette
 from pipeline.charts.draw import draw_svg
-from pipeline.charts.spec import make_spec
+from pipeline.charts.spec import make_spec, tell_why
 from pipeline.errors import OutputError
 from pipeline.outputs.csv_text import format_csv
 from pipeline.outputs.model import About, Rows, Style
@@ -63,6 +63,7 @@ class _Section:
     name: str
     question: str
     svgs: list[Any]
+    undrawn: list[str]
     columns: list[tuple[str, bool]]
     rows: list[list[_Cell]]
     n_rows: int
@@ -103,7 +104,6 @@ def render_page(results: Mapping[str, pa.Table], style: Style) -> str:
         warnings=occasion.warnings if occasion else (),
         facts=_facts(occasion),
         lists=_lists(occasion.account) if occasion else [],
-        max_rows=MAX_ROWS,
         script=Markup(script),  # noqa: S704  # our own file
         sheet=Markup(sheet),  # noqa: S704
         policy=_policy(script, sheet),
@@ -129,11 +129,13 @@ def _make_sections(
     sections = []
     for job, table in results.items():
         about = style.about.get(job, About())
-        specs = (
-            make_spec(table, chart, about, palette, is_page=True)
-            for chart in plan_charts(table.schema, about)
-        )
-        svgs = [markup(_check_svg(draw_svg(spec))) for spec in specs if spec is not None]
+        svgs, undrawn = [], []
+        for chart in plan_charts(table.schema, about):
+            spec = make_spec(table, chart, about, palette, is_page=True)
+            if spec is not None:
+                svgs.append(markup(_check_svg(draw_svg(spec))))
+            elif len(table) and about.charts:
+                undrawn.append(f"{escape_visibly(chart.title)}: {tell_why(chart, about)}")
         csv = _csv_link(job, table, style, left)
         left -= len(csv)
         name = escape_visibly(job)
@@ -142,6 +144,7 @@ def _make_sections(
                 name,
                 escape_visibly(about.question),
                 svgs,
+                undrawn,
                 [(escape_visibly(field.name), is_numeric(field.type)) for field in table.schema],
                 _make_rows(table.slice(0, MAX_ROWS)),
                 len(table),
@@ -228,11 +231,13 @@ def _facts(occasion: Occasion | None) -> list[tuple[str, str]]:
         ("skipped", f"{len(account.skipped):,}"),
         ("seconds", f"{account.seconds:.1f}"),
     ]
-    evidence = dict.fromkeys(
-        str(one["evidence"]) for one in account.years if one["first"] is not None
-    )
-    if evidence:
-        facts.append(("years from", ", ".join(evidence)))
+    dated = [one for one in account.years if one["first"] is not None]
+    if dated:
+        years = sorted(int(str(one[end])) for one in dated for end in ("first", "last"))
+        facts.append(("years", " to ".join(map(str, sorted({years[0], years[-1]})))))
+        facts.append(
+            ("years from", ", ".join(dict.fromkeys(str(one["evidence"]) for one in dated)))
+        )
     return facts
 
 
