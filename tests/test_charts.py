@@ -355,6 +355,15 @@ def test_a_path_has_a_corner_for_each_day_and_ends_at_a_gap(mark):
         assert bottom - between == pytest.approx(2 * (between - top), rel=0.01)
 
 
+def test_areas_below_nothing_hang_from_the_axis():
+    table = make([1, 2] * 3, ["a", "a", "b", "b", "c", "c"], [9, 9, -5, -5, -2, -2])
+    chart = Chart("day", "bytes", "process", "area", "")
+
+    rows = make_spec(table, chart, about(), Palette(), is_page=False)["data"]["values"]
+
+    assert [(row["low"], row["y"]) for row in rows[::2]] == [(0, 9), (0, -5), (-5, -7)]
+
+
 @pytest.mark.parametrize("at", range(0, len(HOSTILE), 8))
 @pytest.mark.parametrize("mark", ["bar", "rank", "heat"])
 def test_hostile_names_are_text_in_a_picture(mark, at):

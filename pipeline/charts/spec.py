@@ -120,11 +120,13 @@ def _rows(drawn: Drawn, chart: Chart) -> list[dict[str, Any]]:
     ]
     if chart.mark == "area":
         # Vega-Lite stacks areas only after it has made up a row for every place and description.
+        # As with bars, what is less than nothing hangs below.
         tops: dict[Any, float] = {}
         for row in rows:
             if row["y"] is not None:
-                row["low"] = tops.get(row["x"], 0)
-                row["y"] = tops[row["x"]] = row["low"] + row["y"]
+                stack = (row["x"], row["y"] < 0)
+                row["low"] = tops.get(stack, 0)
+                row["y"] = tops[stack] = row["low"] + row["y"]
     return rows
 
 
