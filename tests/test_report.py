@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import csv
+import gzip
 import io
+import os
 import re
 import time
 from datetime import UTC, datetime
@@ -143,14 +145,28 @@ def test_a_long_table_is_cut_and_the_whole_goes_with_the_page():
     assert len(rows) == 801
 
 
-def test_a_table_too_large_for_the_page_says_how_to_get_it():
+def test_a_longer_table_goes_with_the_page_packed():
     table = make_table([f"{n:0100}" for n in range(500)], n_days=60)
     page = render_page({"volume": table}, Style(about={"volume": ABOUT}))
 
     assert "30,000 rows, the first 500 of them here" in page
-    assert "<code>-o FILE.csv</code>" in page
     assert "data:text/csv" not in page
     assert len(page) < 1_500_000
+    link = re.search(r'download="volume.csv.gz" href="data:application/gzip;base64,([^"]*)"', page)
+    text = gzip.decompress(base64.b64decode(link[1])).decode()
+    assert text.count("\n") == 30_001
+
+
+def test_tables_too_large_for_the_page_say_how_to_get_them():
+    """Eight megabytes that can't be packed, whether in one table or in several."""
+    rows = [os.urandom(1000).hex() for _ in range(4000)]
+    whole = {"volume": make_table(rows, 1)}
+    parts = {f"part{n}": make_table(rows[1000 * n : 1000 * n + 1000], 1) for n in range(4)}
+
+    for results, said in ((whole, 1), (parts, 2)):
+        page = render_page(results, Style())
+        assert page.count("<code>-o FILE.csv</code>") == said
+        assert len(page) < 6_000_000
 
 
 def test_a_result_without_rows_or_numbers_is_a_page_without_pictures():
