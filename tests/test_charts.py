@@ -355,6 +355,26 @@ def test_a_path_has_a_corner_for_each_day_and_ends_at_a_gap(mark):
         assert bottom - between == pytest.approx(2 * (between - top), rel=0.01)
 
 
+@pytest.mark.parametrize(
+    ("values", "y", "mark", "expected"),
+    [
+        ([0.5, 1.2], "mean", "line", "0.2"),
+        ([0.001, 0.002], "mean", "line", "0.002"),
+        ([12_448_034, 427_708], "bytes", "heat", "12.4 MB"),
+        ([3_000_000_000, 1], "bytes", "line", "3 GB"),
+    ],
+)
+def test_an_axis_and_a_legend_tell_numbers_as_people_do(values, y, mark, expected):
+    """Once a fifth was ``200m``, and a legend's end ``12.448 MB``."""
+    chart = Chart("day", y, "process", mark, "")
+    table = make([1, 2], ["a", "b"], values, y)
+
+    spec = make_spec(table, chart, about(), Palette(), is_page=False)
+    texts = [e.text for e in ET.fromstring(draw_svg(spec)).iter() if e.tag.endswith("text")]
+
+    assert expected in texts
+
+
 def test_areas_below_nothing_hang_from_the_axis():
     table = make([1, 2] * 3, ["a", "a", "b", "b", "c", "c"], [9, 9, -5, -5, -2, -2])
     chart = Chart("day", "bytes", "process", "area", "")

@@ -30,8 +30,12 @@ WIDTH, HEIGHT, STEP = 760, 260, 20
 MAX_LABELS = 12
 
 _FONT = "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif"
-_COUNTED = "replace(format(datum.value, '~s'), 'G', 'B')"
-_BYTES = "replace(format(datum.value, '~s'), /([kMGTP]?)$/, ' $1B')"
+# Below one, SI would say 500m for a half.
+_COUNTED = (
+    "abs(datum.value) < 1 ? format(datum.value, '.3~r')"
+    " : replace(format(datum.value, '.3~s'), 'G', 'B')"
+)
+_BYTES = "replace(format(datum.value, '.3~s'), /([kMGTP]?)$/, ' $1B')"
 
 
 def make_spec(
