@@ -133,7 +133,10 @@ def run_files_command(sources: Sequence[str], *, quick: bool, **options: Any) ->
             progress.clear()
         table = describe_files(inputs, done.counts)
         account, warnings = done.account, done.warnings
-    about = {"files": About("What is in each file, and how it was dated?")}
+    sizes = tuple(name for name in ("plain_bytes", "stored_bytes") if name in table.schema.names)
+    charts = tuple(f"x=file y={size} mark=rank" for size in sizes)
+    told = About("What is in each file, and how it was dated?", ("file",), charts, frozenset(sizes))
+    about = {"files": told}
     _show({"files": table}, settings, options, about, _occasion(settings, account, warnings))
     return _end(account, warnings, options)
 

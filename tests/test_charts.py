@@ -431,6 +431,16 @@ def test_a_picture_is_written_as_svg_and_png(sawlog, demo, tmp_path):
     assert int.from_bytes(head[16:20], "big") > 1500
 
 
+def test_the_sizes_of_files_are_drawn(sawlog, demo, tmp_path):
+    """Once a heat map of files and compressions, each file's cell the only one of its column."""
+    ran = sawlog("files", demo / "maillog.4.xz", demo / "maillog.3.zst", "-o", tmp_path / "f.svg")
+    texts = [e.text for e in ET.parse(tmp_path / "f.svg").getroot().iter() if e.text]
+
+    assert ran.code == 0
+    assert "plain_bytes by file" in texts
+    assert "stored_bytes by file" in texts
+
+
 def test_several_jobs_are_one_picture_one_below_the_other(sawlog, demo, tmp_path):
     job = tmp_path / "hosts.sql"
     job.write_text("SELECT host, count(*) AS n FROM lines GROUP BY host\n")
