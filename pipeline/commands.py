@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
 from dataclasses import replace
@@ -86,11 +87,18 @@ def _occasion(settings: Settings, account: Account, warnings: Sequence[str]) -> 
     from pipeline.text import escape_visibly
 
     return Occasion(
-        command=escape_visibly(shlex.join(["sawlog", *sys.argv[1:]])),
+        command=escape_visibly(shlex.join(["sawlog", *_hide_secrets(sys.argv[1:])])),
         begun=settings.now.astimezone(),
         account=account,
         warnings=(*account_warnings(account), *map(escape_visibly, warnings)),
     )
+
+
+def _hide_secrets(arguments: Sequence[str]) -> list[str]:
+    """Return the command line without keys and passwords: a report is handed on."""
+    text = "\0".join(arguments)
+    text = re.sub(r"(?s)((?:^|\0)--storage-option[=\0][^=\0]*=)[^\0]*", r"\1***", text)
+    return re.sub(r"(://[^/:@\0]*):[^/@\0]*@", r"\1:***@", text).split("\0")
 
 
 def _stream(

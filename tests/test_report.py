@@ -211,6 +211,27 @@ def test_a_name_has_the_same_color_in_every_chart_of_a_report():
     assert len({*one.values(), *two.values()}) == 4
 
 
+def test_keys_and_passwords_of_the_command_line_are_not_in_a_report(
+    sawlog, demo, tmp_path, monkeypatch
+):
+    """A report is sent to others; what unlocks the archive is not."""
+    path = tmp_path / "report.html"
+    arguments = [
+        "volume", str(demo / "maillog.4.xz"), "-o", str(path),
+        "--storage-option", "key=hunter2", "--storage-option=secret=hun=ter\n2",
+        "--process", "sftp://me:hunter2@host/x",
+    ]  # fmt: skip
+    monkeypatch.setattr("sys.argv", ["sawlog", *arguments])
+
+    ran = sawlog(*arguments)
+    page = path.read_text(encoding="utf-8")
+
+    assert ran.code == 0
+    assert "hun" not in page
+    assert "--storage-option &#39;key=***&#39; &#39;--storage-option=secret=***&#39;" in page
+    assert "sftp://me:***@host/x" in page
+
+
 @pytest.mark.parametrize("missing", ["vl_convert", "jinja2"])
 def test_a_report_without_the_packages_is_refused_before_anything_is_read(
     sawlog, demo, monkeypatch, missing
