@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
 from dataclasses import replace
@@ -86,11 +87,18 @@ def _occasion(settings: Settings, account: Account, warnings: Sequence[str]) -> 
     from pipeline.text import escape_visibly
 
     return Occasion(
-        command=escape_visibly(shlex.join(["sawlog", *sys.argv[1:]])),
+        command=escape_visibly(shlex.join(["sawlog", *_hide_secrets(sys.argv[1:])])),
         begun=settings.now.astimezone(),
         account=account,
         warnings=(*account_warnings(account), *map(escape_visibly, warnings)),
     )
+
+
+def _hide_secrets(arguments: Sequence[str]) -> list[str]:
+    """Return the command line without keys and passwords: a report is handed on."""
+    text = "\0".join(arguments)
+    text = re.sub(r"(?s)((?:^|\0)--storage-option[=\0][^=\0]*=)[^\0]*", r"\1***", text)
+    return re.sub(r"(://[^/:@\0]*):[^/@\0]*@", r"\1:***@", text).split("\0")
 
 
 def _stream(
@@ -133,7 +141,10 @@ def run_files_command(sources: Sequence[str], *, quick: bool, **options: Any) ->
             progress.clear()
         table = describe_files(inputs, done.counts)
         account, warnings = done.account, done.warnings
-    about = {"files": About("What is in each file, and how it was dated?")}
+    sizes = tuple(name for name in ("plain_bytes", "stored_bytes") if name in table.schema.names)
+    charts = tuple(f"x=file y={size} mark=rank" for size in sizes)
+    told = About("What is in each file, and how it was dated?", ("file",), charts, frozenset(sizes))
+    about = {"files": told}
     _show({"files": table}, settings, options, about, _occasion(settings, account, warnings))
     return _end(account, warnings, options)
 
@@ -196,7 +207,7 @@ def _report_demo(directory: str, sources: Sequence[str]) -> int:
     from pipeline.settings import Settings
 
     try:
-        check_drawing()
+        check_drawing(is_page=True)
     except UsageError as error:
         print(f"no report of it: {error}", file=sys.stderr)
         return 0

@@ -191,7 +191,7 @@ def check_outputs(paths: Sequence[str], jobs: Sequence[str]) -> None:
         if output.form.place.startswith(_DRAWN):
             from pipeline.charts.draw import check_drawing
 
-            check_drawing()
+            check_drawing(is_page=output.form.place.startswith("pipeline.report"))
         if is_remote(output.path):
             _check_protocol(output.path)
         else:

@@ -62,14 +62,18 @@ def spec_of(table, told, palette=None):
         ("host process n", "host process", ("host", "n", "process", "heat")),
         ("process n", "process", ("process", "n", None, "rank")),
         ("month host n m", "", ("month", "n", "host", "bar")),
+        ("day process m", "day process", ("day", "m", "process", "line")),
+        ("day m", "day", ("day", "m", None, "bar")),
     ],
 )
 def test_the_types_of_the_columns_choose_the_chart(columns, keys, expected):
+    """Here n can be added up and m can't: bars would stack it."""
     types = {"day": pa.date32(), "month": pa.date32(), "hour": pa.int32(), "n": pa.int64(),
              "m": pa.float64()}  # fmt: skip
     schema = pa.schema([(name, types.get(name, pa.string())) for name in columns.split()])
 
-    (chart,) = plan_charts(schema, About(keys=tuple(keys.split())))
+    told = About(keys=tuple(keys.split()), additive=frozenset("n"))
+    (chart,) = plan_charts(schema, told)
 
     assert (chart.x, chart.y, chart.color, chart.mark) == expected
 
@@ -150,6 +154,16 @@ def test_ten_series_are_drawn_as_they_are():
     assert (len(drawn.names), drawn.other) == (10, None)
 
 
+@pytest.mark.parametrize("n", [9, 10, 11])
+def test_series_about_the_limit_have_a_color_each(n):
+    """Ten series are drawn, and once were one more than there were colours."""
+    table = make([1, 2] * n, [f"p{k // 2:02}" for k in range(2 * n)], range(2 * n))
+
+    scale = spec_of(table, about())["encoding"]["color"]["scale"]
+
+    assert len(set(scale["range"])) == len(scale["domain"]) == min(n, 10)
+
+
 def test_a_process_named_other_is_not_the_others():
     names = ["other", *[f"p{n:02}" for n in range(30)]]
     table = make([1] * 31, names, [1000, *range(30)])
@@ -169,6 +183,16 @@ def test_days_without_lines_are_gaps_and_a_silent_process_is_zero():
     assert [place.day for place in drawn.places] == [1, 2, 3, 4, 5]
     assert values[2, "b"] == 0
     assert values[3, "a"] is values[4, "b"] is None
+
+
+@pytest.mark.parametrize("y", ["bytes", "mean"])
+def test_rows_without_a_time_are_no_picture(y):
+    """A file that is no log has one group, of undated lines."""
+    chart = Chart("day", y, "process", "bar", "")
+    told = About("", ("day", "process"))
+
+    assert build_series(make([None], [None], [9], y), chart, is_additive=y == "bytes") is None
+    assert draw_bars(make([None], [None], [9], y), told, 80) == []
 
 
 def test_averages_are_never_added_up():
@@ -301,6 +325,65 @@ def test_a_result_becomes_this_specification(path):
     assert specs == json.loads(case["specs"])
 
 
+def paths_of(mark, table):
+    """Return, of each series, the pieces of its path as lists of corners."""
+    chart = Chart("day", "bytes", "process", mark, "")
+    root = ET.fromstring(draw_svg(make_spec(table, chart, about(), Palette(), is_page=False)))
+    drawn = [e for e in root.iter() if e.get("aria-roledescription") == f"{mark} mark"]
+    return [
+        [
+            [tuple(map(float, corner.split(","))) for corner in piece.strip("Z").split("L")]
+            for piece in element.get("d").split("M")[1:]
+        ]
+        for element in drawn
+    ]
+
+
+@pytest.mark.parametrize("mark", ["area", "line"])
+def test_a_path_has_a_corner_for_each_day_and_ends_at_a_gap(mark):
+    """Areas went up from nothing to each value, and over gaps: rows had been made up for them."""
+    table = make([1, 2, 4, 5] * 2, ["a"] * 4 + ["b"] * 4, [40, 40, 40, 40, 20, 20, 20, 20])
+
+    paths = paths_of(mark, table)
+    corners = [len(piece) for path in paths for piece in path]
+
+    assert corners == [4 if mark == "area" else 2] * 4
+    if mark == "area":
+        heights = [{y for piece in path for _, y in piece} for path in paths]
+        (bottom, between), (same, top) = (sorted(ys, reverse=True) for ys in heights)
+        assert same == between, "b stands on a"
+        assert bottom - between == pytest.approx(2 * (between - top), rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("values", "y", "mark", "expected"),
+    [
+        ([0.5, 1.2], "mean", "line", "0.2"),
+        ([0.001, 0.002], "mean", "line", "0.002"),
+        ([12_448_034, 427_708], "bytes", "heat", "12.4 MB"),
+        ([3_000_000_000, 1], "bytes", "line", "3 GB"),
+    ],
+)
+def test_an_axis_and_a_legend_tell_numbers_as_people_do(values, y, mark, expected):
+    """Once a fifth was ``200m``, and a legend's end ``12.448 MB``."""
+    chart = Chart("day", y, "process", mark, "")
+    table = make([1, 2], ["a", "b"], values, y)
+
+    spec = make_spec(table, chart, about(), Palette(), is_page=False)
+    texts = [e.text for e in ET.fromstring(draw_svg(spec)).iter() if e.tag.endswith("text")]
+
+    assert expected in texts
+
+
+def test_areas_below_nothing_hang_from_the_axis():
+    table = make([1, 2] * 3, ["a", "a", "b", "b", "c", "c"], [9, 9, -5, -5, -2, -2])
+    chart = Chart("day", "bytes", "process", "area", "")
+
+    rows = make_spec(table, chart, about(), Palette(), is_page=False)["data"]["values"]
+
+    assert [(row["low"], row["y"]) for row in rows[::2]] == [(0, 9), (0, -5), (-5, -7)]
+
+
 @pytest.mark.parametrize("at", range(0, len(HOSTILE), 8))
 @pytest.mark.parametrize("mark", ["bar", "rank", "heat"])
 def test_hostile_names_are_text_in_a_picture(mark, at):
@@ -348,6 +431,16 @@ def test_a_picture_is_written_as_svg_and_png(sawlog, demo, tmp_path):
     assert int.from_bytes(head[16:20], "big") > 1500
 
 
+def test_the_sizes_of_files_are_drawn(sawlog, demo, tmp_path):
+    """Once a heat map of files and compressions, each file's cell the only one of its column."""
+    ran = sawlog("files", demo / "maillog.4.xz", demo / "maillog.3.zst", "-o", tmp_path / "f.svg")
+    texts = [e.text for e in ET.parse(tmp_path / "f.svg").getroot().iter() if e.text]
+
+    assert ran.code == 0
+    assert "plain_bytes by file" in texts
+    assert "stored_bytes by file" in texts
+
+
 def test_several_jobs_are_one_picture_one_below_the_other(sawlog, demo, tmp_path):
     job = tmp_path / "hosts.sql"
     job.write_text("SELECT host, count(*) AS n FROM lines GROUP BY host\n")
@@ -368,6 +461,35 @@ def test_a_result_that_cannot_be_drawn_says_so(sawlog, demo, tmp_path):
     assert ran.code == 1
     assert "nothing to draw" in ran.err
     assert not path.exists()
+
+
+@pytest.mark.parametrize("text", [b"", b"no stamp\n"])
+def test_a_result_without_rows_is_a_picture_that_says_so(sawlog, tmp_path, text):
+    """A night without lines must not fail the run, nor keep the other files from being written."""
+    (tmp_path / "empty.log").write_bytes(text)
+    places = [tmp_path / f"volume.{kind}" for kind in ("svg", "png", "csv")]
+
+    ran = sawlog("volume", tmp_path / "empty.log", *(f"-o{place}" for place in places))
+    told = "".join(ET.parse(places[0]).getroot().itertext())
+
+    assert ran.code == 0
+    assert "volume" in told
+    assert "no rows to draw" in told
+    assert places[1].read_bytes().startswith(b"\x89PNG")
+    assert places[2].read_text().startswith("day,process,lines,bytes\n")
+
+
+def test_a_mean_that_cannot_be_drawn_says_why(sawlog, demo, tmp_path):
+    job = tmp_path / "mean.sql"
+    job.write_text(
+        "-- Mean?\n-- chart: x=day y=mean\n"
+        "SELECT day, process, avg(bytes) AS mean FROM lines GROUP BY day, process"
+    )
+
+    ran = sawlog(job, demo / "maillog.4.xz", "-o", tmp_path / "mean.svg")
+
+    assert ran.code == 1
+    assert "only counts and sums can be added up" in ran.err
 
 
 def test_a_million_rows_draw_in_seconds():
@@ -417,6 +539,30 @@ def test_numbers_have_units():
     assert [in_units(n, "n") for n in (461, 999, 1000, 999_600, 5e9)] == [
         "461", "999", "1.0k", "1.0M", "5.0G",
     ]  # fmt: skip
+
+
+def test_many_places_without_series_are_one_sparkline_of_all():
+    """There is no room for a bar each; the line's name was \"(none)\"."""
+    hours = [1_199_000_000_000_000 + n * 3_600_000_000 for n in range(100)]
+    table = pa.table({"time": pa.array(hours, pa.timestamp("us")), "n": pa.array(range(100))})
+
+    lines = draw_bars(table, About("", ("time",), (), frozenset("n")), 80)
+    texts = ["".join(part.text for part in line) for line in lines]
+
+    assert len(texts) == 2
+    assert texts[1].startswith("all  ")
+    assert texts[1].endswith("█")
+
+
+def test_sparklines_say_that_they_are_not_all():
+    """The rest can't be added up to "other"."""
+    names = [f"p{n:02}" for n in range(12)]
+    table = make([1] * 12 + [2] * 12, names * 2, [1.5] * 24, "mean")
+
+    lines = draw_bars(table, about(), 80)
+
+    assert len(lines) == 11
+    assert lines[-1][0].text == "(the largest 9 only)"
 
 
 def test_bars_of_text_are_none_where_there_is_no_time():

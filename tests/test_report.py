@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import csv
+import gzip
 import io
+import os
 import re
 import time
 from datetime import UTC, datetime
@@ -83,7 +85,7 @@ def test_the_head_says_what_was_asked_over_what_and_what_was_read_warnings_first
     assert "sawlog volume &#39;/logs/&lt;a&gt;.log&#39;" in page
     assert "2008-01-07 12:30 UTC" in page
     assert "Who did &lt;i&gt;what&lt;/i&gt;?" in page
-    for fact in ("1,234,567", "message-ids", "<td>2007</td><td>2008</td>"):
+    for fact in ("1,234,567", "message-ids", "<td>2007</td><td>2008</td>", "<dd>2007 to 2008</dd>"):
         assert fact in page
     assert (
         page.index("&lt;b&gt;damage&lt;/b&gt;") < page.index("1,234,567") < page.index("<figure>")
@@ -143,14 +145,28 @@ def test_a_long_table_is_cut_and_the_whole_goes_with_the_page():
     assert len(rows) == 801
 
 
-def test_a_table_too_large_for_the_page_says_how_to_get_it():
+def test_a_longer_table_goes_with_the_page_packed():
     table = make_table([f"{n:0100}" for n in range(500)], n_days=60)
     page = render_page({"volume": table}, Style(about={"volume": ABOUT}))
 
     assert "30,000 rows, the first 500 of them here" in page
-    assert "<code>-o FILE.csv</code>" in page
     assert "data:text/csv" not in page
     assert len(page) < 1_500_000
+    link = re.search(r'download="volume.csv.gz" href="data:application/gzip;base64,([^"]*)"', page)
+    text = gzip.decompress(base64.b64decode(link[1])).decode()
+    assert text.count("\n") == 30_001
+
+
+def test_tables_too_large_for_the_page_say_how_to_get_them():
+    """Eight megabytes that can't be packed, whether in one table or in several."""
+    rows = [os.urandom(1000).hex() for _ in range(4000)]
+    whole = {"volume": make_table(rows, 1)}
+    parts = {f"part{n}": make_table(rows[1000 * n : 1000 * n + 1000], 1) for n in range(4)}
+
+    for results, said in ((whole, 1), (parts, 2)):
+        page = render_page(results, Style())
+        assert page.count("<code>-o FILE.csv</code>") == said
+        assert len(page) < 6_000_000
 
 
 def test_a_result_without_rows_or_numbers_is_a_page_without_pictures():
@@ -161,6 +177,20 @@ def test_a_result_without_rows_or_numbers_is_a_page_without_pictures():
     assert "0 rows" in page
     assert "<td>b</td>" in page
     assert "<figure>" not in page
+
+
+def test_a_chart_that_was_asked_for_and_cannot_be_drawn_is_named():
+    """A mean of means would be wrong: the page says why the picture is not there."""
+    told = About(
+        "", ("day", "process"), ("x=day y=bytes title='<b>'", "x=day y=bytes color=process")
+    )
+
+    page = render_page({"mean": make_table(["a", "b"])}, Style(about={"mean": told}))
+    empty = render_page({"mean": make_table([])}, Style(about={"mean": told}))
+
+    assert page.count("<figure>") == 1
+    assert "Not drawn: &lt;b&gt;" in page
+    assert "Not drawn" not in empty, "no rows are no fault of the chart"
 
 
 def test_a_name_has_the_same_color_in_every_chart_of_a_report():
@@ -181,10 +211,32 @@ def test_a_name_has_the_same_color_in_every_chart_of_a_report():
     assert len({*one.values(), *two.values()}) == 4
 
 
-def test_a_report_without_the_packages_is_refused_before_anything_is_read(
-    sawlog, demo, monkeypatch
+def test_keys_and_passwords_of_the_command_line_are_not_in_a_report(
+    sawlog, demo, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("pipeline.charts.draw.find_spec", lambda name: None)
+    """A report is sent to others; what unlocks the archive is not."""
+    path = tmp_path / "report.html"
+    arguments = [
+        "volume", str(demo / "maillog.4.xz"), "-o", str(path),
+        "--storage-option", "key=hunter2", "--storage-option=secret=hun=ter\n2",
+        "--process", "sftp://me:hunter2@host/x",
+    ]  # fmt: skip
+    monkeypatch.setattr("sys.argv", ["sawlog", *arguments])
+
+    ran = sawlog(*arguments)
+    page = path.read_text(encoding="utf-8")
+
+    assert ran.code == 0
+    assert "hun" not in page
+    assert "--storage-option &#39;key=***&#39; &#39;--storage-option=secret=***&#39;" in page
+    assert "sftp://me:***@host/x" in page
+
+
+@pytest.mark.parametrize("missing", ["vl_convert", "jinja2"])
+def test_a_report_without_the_packages_is_refused_before_anything_is_read(
+    sawlog, demo, monkeypatch, missing
+):
+    monkeypatch.setattr("pipeline.charts.draw.find_spec", lambda name: name != missing or None)
 
     ran = sawlog("volume", demo / "maillog", "-o", "report.html")
 
@@ -322,6 +374,14 @@ def test_a_click_on_the_legend_keeps_one_series(browser, demo_report):
     )
 
     assert len(kept) == 1
+
+
+def test_the_account_is_printed_whole(browser, demo_report):
+    """On paper nobody can open a list of files."""
+    browser.open(demo_report, media="print")
+    shown = "[...document.querySelectorAll('details table')].map(e => e.checkVisibility())"
+
+    assert browser.run(shown) == [True]
 
 
 def test_the_page_can_be_read_without_script(browser, demo_report):

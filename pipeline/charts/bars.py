@@ -75,6 +75,7 @@ def draw_bars(
     if chart.color is not None or not lines:
         lines += [[Part("")]] if lines else []
         lines += _draw_series(drawn, chart, width, is_additive=is_additive, is_ascii=is_ascii)
+        lines += [[Part(cut_cells(f"({note})", width))] for note in drawn.notes]
     return lines
 
 
@@ -154,8 +155,9 @@ def _find_outstanding(totals: Sequence[float | None], *, is_ascii: bool) -> list
 def _draw_series(
     drawn: Drawn, chart: Chart, width: int, *, is_additive: bool, is_ascii: bool
 ) -> list[list[Part]]:
-    series: dict[str, list[float | None]] = {name: [] for name in drawn.names}
-    by_place = {(x, name): y for x, name, y in drawn.rows}
+    names = drawn.names if chart.color is not None else ["all"]
+    series: dict[str, list[float | None]] = {name: [] for name in names}
+    by_place = {(x, name if chart.color is not None else "all"): y for x, name, y in drawn.rows}
     for name, values in series.items():
         values += [by_place.get((place, name)) for place in drawn.places]
     sums = {
@@ -165,7 +167,7 @@ def _draw_series(
     head = make_label(chart.color) if chart.color is not None else ""
     measured = make_label(chart.y) if is_additive else f"max {make_label(chart.y)}"
     most = max(12, width // 3)
-    name_width = min(most, max(measure_cells(name) for name in (head, *drawn.names)))
+    name_width = min(most, max(measure_cells(name) for name in (head, *names)))
     measured = cut_cells(measured, max(8, width // 5))
     value_width = max(map(measure_cells, (measured, *sums.values())))
     room = max(width - name_width - value_width - 4, 4)

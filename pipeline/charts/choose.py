@@ -12,8 +12,9 @@ heat     a cell for each x and color, the darker the larger y
 rank     a horizontal bar for each of the largest x
 =======  ===========================================================================
 
-By default: a time and a number are bars over the time, stacked by the first other column; two
-columns to group by are a heat map; anything else is a ranking.
+By default: a time and a number are bars over the time, stacked by the first other column, or lines
+where the numbers can't be added up; two columns to group by are a heat map; anything else is a
+ranking.
 """
 
 from __future__ import annotations
@@ -73,9 +74,9 @@ def plan_charts(schema: pa.Schema, about: About) -> list[Chart]:
     """
     keys = [key for key in about.keys or guess_keys(schema) if key in schema.names]
     wishes = [read_chart(text) for text in about.charts]
-    asked = (_adapt(parts, schema, keys) for parts in wishes)
+    asked = (_adapt(parts, schema, keys, about) for parts in wishes)
     charts = list(dict.fromkeys(chart for chart in asked if chart is not None))
-    return charts or _choose(schema, keys, [parts["y"] for parts in wishes])
+    return charts or _choose(schema, keys, [parts["y"] for parts in wishes], about)
 
 
 def is_time(schema: pa.Schema, column: str) -> bool:
@@ -90,18 +91,28 @@ def is_time(schema: pa.Schema, column: str) -> bool:
     )
 
 
-def _adapt(parts: dict[str, str], schema: pa.Schema, keys: Sequence[str]) -> Chart | None:
+def _adapt(
+    parts: dict[str, str], schema: pa.Schema, keys: Sequence[str], about: About
+) -> Chart | None:
     x, y, color = parts["x"], parts["y"], parts.get("color")
     if x not in schema.names or not _is_number(schema, y):
         return None
+    mark = parts.get("mark") or _bars_or_lines(y, color, about)
     if color is None or color in schema.names:
-        return _make(x, y, color, parts.get("mark", "bar"), parts.get("title"))
+        return _make(x, y, color, mark, parts.get("title"))
     # Its title may name the column that is not there.
     others = [key for key in keys if key != x and not is_time(schema, key)]
-    return _make(x, y, others[0], parts.get("mark", "bar")) if others else None
+    return _make(x, y, others[0], mark) if others else None
 
 
-def _choose(schema: pa.Schema, keys: Sequence[str], wished: Sequence[str]) -> list[Chart]:
+def _bars_or_lines(y: str, color: str | None, about: About) -> str:
+    """Return what draws y over a time: bars would stack means, and say a sum that is none."""
+    return "bar" if color is None or y in about.additive else "line"
+
+
+def _choose(
+    schema: pa.Schema, keys: Sequence[str], wished: Sequence[str], about: About
+) -> list[Chart]:
     measured = [name for name in schema.names if name not in keys and _is_number(schema, name)]
     if not measured or not keys:
         return []
@@ -111,7 +122,8 @@ def _choose(schema: pa.Schema, keys: Sequence[str], wished: Sequence[str]) -> li
     if len(times) >= 2 and not others:
         return [_make(times[0], y, times[1], "heat")]
     if times:
-        return [_make(times[0], y, others[0] if others else None, "bar")]
+        color = others[0] if others else None
+        return [_make(times[0], y, color, _bars_or_lines(y, color, about))]
     if len(others) >= 2:
         return [_make(others[0], y, others[1], "heat")]
     return [_make(others[0], y, None, "rank")]

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-#: Okabe and Ito's colours, "Color Universal Design" (2008), without black, which is text; the last
-#: two are Paul Tol's. All can be seen on white and on near-black.
+#: Okabe and Ito's colours, "Color Universal Design" (2008), without black, which is text; olive and
+#: wine are Paul Tol's. As many as a chart draws series: yellow, weak on white, comes last.
 COLORS = (
     "#0072b2",
     "#e69f00",
@@ -18,6 +18,7 @@ COLORS = (
     "#cc79a7",
     "#999933",
     "#882255",
+    "#8a6d3b",
     "#f0e442",
 )
 #: What all other series add up to, and a chart of one series only.

@@ -12,10 +12,10 @@ from pipeline.errors import UsageError
 _SCALE = 2.0
 
 
-def check_drawing() -> None:
-    """Raise UsageError where the package that draws is not installed."""
-    if find_spec("vl_convert") is None:
-        raise UsageError("pictures need one more package: pip install 'sawlog[report]'")
+def check_drawing(*, is_page: bool) -> None:
+    """Raise UsageError where a package that draws, or makes the page, is not installed."""
+    if any(find_spec(name) is None for name in ("vl_convert", *(["jinja2"] if is_page else []))):
+        raise UsageError("pictures need more packages: pip install 'sawlog[report]'")
 
 
 def draw_svg(spec: dict[str, Any]) -> str:

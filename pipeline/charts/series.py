@@ -126,12 +126,14 @@ def build_series(table: pa.Table, chart: Chart, *, is_additive: bool) -> Drawn |
         "ON d.s IS NOT DISTINCT FROM top.s GROUP BY ALL ORDER BY 2, 1",
         held,
     )
+    if not rows:
+        return None
     names = [*labels.values(), *([other] if other else [])]
     drawn = Drawn([(x, names[k], y) for x, k, y in rows], names, other, step, [])
     if is_cut and other is None:
         drawn.notes.append(f"the largest {len(top)} only")
     _place(drawn, chart, is_additive=is_additive)
-    return drawn if drawn.rows else None
+    return drawn
 
 
 def _cut_columns(table: pa.Table, chart: Chart) -> pa.Table:

@@ -30,8 +30,12 @@ WIDTH, HEIGHT, STEP = 760, 260, 20
 MAX_LABELS = 12
 
 _FONT = "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif"
-_COUNTED = "replace(format(datum.value, '~s'), 'G', 'B')"
-_BYTES = "replace(format(datum.value, '~s'), /([kMGTP]?)$/, ' $1B')"
+# Below one, SI would say 500m for a half.
+_COUNTED = (
+    "abs(datum.value) < 1 ? format(datum.value, '.3~r')"
+    " : replace(format(datum.value, '.3~s'), 'G', 'B')"
+)
+_BYTES = "replace(format(datum.value, '.3~s'), /([kMGTP]?)$/, ' $1B')"
 
 
 def make_spec(
@@ -66,6 +70,30 @@ def make_spec(
     }
 
 
+def tell_why(chart: Chart, about: About) -> str:
+    """Return why `make_spec` made nothing of a result."""
+    if chart.y in about.additive:
+        return f"no row has both {make_label(chart.x)} and {make_label(chart.y)}"
+    return (
+        "rows differ in more than the chart shows, and only counts and sums can be added up; "
+        "name the other columns in it, or leave them out of the query"
+    )
+
+
+def make_empty_spec(names: Sequence[str]) -> dict[str, Any]:
+    """Return the specification of a picture that says that there is nothing in these results."""
+    return {
+        "$schema": SCHEMA,
+        "title": {"text": make_label(", ".join(names)), "subtitle": "no rows to draw"},
+        "data": {"values": [{}]},
+        "width": WIDTH,
+        "height": STEP,
+        "mark": {"type": "text", "text": ""},
+        "background": "white",
+        "config": _config("#333333"),
+    }
+
+
 def stack_specs(specs: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Return one picture of several, one below the other.
 
@@ -90,10 +118,20 @@ def stack_specs(specs: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 def _rows(drawn: Drawn, chart: Chart) -> list[dict[str, Any]]:
     at = {name: n for n, name in enumerate(drawn.names)}
-    return [
+    rows = [
         {"x": _place(x), "y": y, "s": name, "o": at[name], "d": _describe(x, name, y, chart, drawn)}
         for x, name, y in drawn.rows
     ]
+    if chart.mark == "area":
+        # Vega-Lite stacks areas only after it has made up a row for every place and description.
+        # As with bars, what is less than nothing hangs below.
+        tops: dict[Any, float] = {}
+        for row in rows:
+            if row["y"] is not None:
+                stack = (row["x"], row["y"] < 0)
+                row["low"] = tops.get(stack, 0)
+                row["y"] = tops[stack] = row["low"] + row["y"]
+    return rows
 
 
 def _place(x: Any) -> Any:
@@ -114,13 +152,12 @@ def _describe(x: Any, name: str, y: float | None, chart: Chart, drawn: Drawn) ->
 
 def _along(drawn: Drawn, chart: Chart, palette: Palette) -> dict[str, Any]:
     """Bars, lines or areas along x."""
-    is_stacked = chart.mark in ("bar", "area")
     encoding: dict[str, Any] = {
         "x": _along_x(drawn, chart),
         "y": {
             "field": "y",
             "type": "quantitative",
-            "stack": "zero" if is_stacked else None,
+            "stack": "zero" if chart.mark == "bar" else None,
             "axis": _number_axis(chart),
         },
         "description": {"field": "d"},
@@ -128,7 +165,10 @@ def _along(drawn: Drawn, chart: Chart, palette: Palette) -> dict[str, Any]:
         "color": _color(drawn, chart, palette),
     }
     mark: dict[str, Any] = {"type": chart.mark}
-    if chart.mark == "line":
+    if chart.mark == "area":
+        encoding["y2"] = {"field": "low"}
+        mark["opacity"] = 1
+    if chart.mark in ("area", "line"):
         # Points, too: a day between two gaps is no line; and they are what a tooltip hangs on.
         mark |= {"strokeWidth": 2, "point": {"size": 28}, "interpolate": "linear"}
         del encoding["order"]

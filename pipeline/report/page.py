@@ -8,6 +8,7 @@ here (style, script) or drawn from data by a library (SVG), and looked through.
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 from dataclasses import dataclass
 from importlib.resources import files
@@ -17,7 +18,7 @@ from xml.etree import ElementTree as ET
 from pipeline.charts.choose import plan_charts
 from pipeline.charts.colors import Palette
 from pipeline.charts.draw import draw_svg
-from pipeline.charts.spec import make_spec
+from pipeline.charts.spec import make_spec, tell_why
 from pipeline.errors import OutputError
 from pipeline.outputs.csv_text import format_csv
 from pipeline.outputs.model import About, Rows, Style
@@ -39,8 +40,9 @@ if TYPE_CHECKING:
 MAX_ROWS, MAX_NAMED = 500, 100
 #: Characters of a cell.
 MAX_CELL = 300
-#: Bytes of CSV that are put into a page, over all of its tables.
-MAX_CSV_BYTES = 500_000
+#: Characters of a table's CSV that is put into a page as it is, a longer one with gzip; of all in a
+#: page; and bytes of a table in memory that is not tried.
+MAX_PLAIN, MAX_CSV, _MAX_TABLE = 500_000, 4_000_000, 100_000_000
 
 #: What may stand in a picture.
 _SVG_TAGS = frozenset(
@@ -63,6 +65,7 @@ class _Section:
     name: str
     question: str
     svgs: list[Any]
+    undrawn: list[str]
     columns: list[tuple[str, bool]]
     rows: list[list[_Cell]]
     n_rows: int
@@ -103,7 +106,6 @@ def render_page(results: Mapping[str, pa.Table], style: Style) -> str:
         warnings=occasion.warnings if occasion else (),
         facts=_facts(occasion),
         lists=_lists(occasion.account) if occasion else [],
-        max_rows=MAX_ROWS,
         script=Markup(script),  # noqa: S704  # our own file
         sheet=Markup(sheet),  # noqa: S704
         policy=_policy(script, sheet),
@@ -111,10 +113,7 @@ def render_page(results: Mapping[str, pa.Table], style: Style) -> str:
 
 
 def _policy(script: str, sheet: str) -> str:
-    hashes = [
-        base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-        for text in (script, sheet)
-    ]
+    hashes = [_in_base64(hashlib.sha256(text.encode()).digest()) for text in (script, sheet)]
     return (
         f"default-src 'none'; script-src 'sha256-{hashes[0]}'; style-src 'sha256-{hashes[1]}'; "
         "base-uri 'none'; form-action 'none'"
@@ -125,16 +124,18 @@ def _make_sections(
     results: Mapping[str, pa.Table], style: Style, markup: type[Any]
 ) -> list[_Section]:
     palette = Palette()
-    left = MAX_CSV_BYTES
+    left = MAX_CSV
     sections = []
     for job, table in results.items():
         about = style.about.get(job, About())
-        specs = (
-            make_spec(table, chart, about, palette, is_page=True)
-            for chart in plan_charts(table.schema, about)
-        )
-        svgs = [markup(_check_svg(draw_svg(spec))) for spec in specs if spec is not None]
-        csv = _csv_link(job, table, style, left)
+        svgs, undrawn = [], []
+        for chart in plan_charts(table.schema, about):
+            spec = make_spec(table, chart, about, palette, is_page=True)
+            if spec is not None:
+                svgs.append(markup(_check_svg(draw_svg(spec))))
+            elif len(table) and about.charts:
+                undrawn.append(f"{escape_visibly(chart.title)}: {tell_why(chart, about)}")
+        csv, suffix = _csv_link(job, table, style, left)
         left -= len(csv)
         name = escape_visibly(job)
         sections.append(
@@ -142,11 +143,12 @@ def _make_sections(
                 name,
                 escape_visibly(about.question),
                 svgs,
+                undrawn,
                 [(escape_visibly(field.name), is_numeric(field.type)) for field in table.schema],
                 _make_rows(table.slice(0, MAX_ROWS)),
                 len(table),
                 csv,
-                f"{name}.csv",
+                f"{name}{suffix}",
             )
         )
     return sections
@@ -168,14 +170,21 @@ def _check_svg(svg: str) -> str:
     return svg
 
 
-def _csv_link(job: str, table: pa.Table, style: Style, left: int) -> str:
-    """Return the whole table as a data URL; empty where it is too large for the page."""
-    if table.nbytes > 4 * MAX_CSV_BYTES:
-        return ""
+def _csv_link(job: str, table: pa.Table, style: Style, left: int) -> tuple[str, str]:
+    """Return the whole table as a data URL, and its suffix; empty where it is too large."""
+    if table.nbytes > _MAX_TABLE:
+        return "", ""
     plain = Style(csv_safe=style.csv_safe)
     text = b"".join(format_csv({job: Rows.of(table)}, plain))
-    link = "data:text/csv;charset=utf-8;base64," + base64.b64encode(text).decode()
-    return link if len(link) <= left else ""
+    link, suffix = "data:text/csv;charset=utf-8;base64," + _in_base64(text), ".csv"
+    if len(link) > min(MAX_PLAIN, left):
+        packed = gzip.compress(text, 5, mtime=0)
+        link, suffix = "data:application/gzip;base64," + _in_base64(packed), ".csv.gz"
+    return (link, suffix) if len(link) <= left else ("", "")
+
+
+def _in_base64(content: bytes) -> str:
+    return base64.b64encode(content).decode()
 
 
 def _make_rows(table: pa.Table) -> list[list[_Cell]]:
@@ -228,11 +237,13 @@ def _facts(occasion: Occasion | None) -> list[tuple[str, str]]:
         ("skipped", f"{len(account.skipped):,}"),
         ("seconds", f"{account.seconds:.1f}"),
     ]
-    evidence = dict.fromkeys(
-        str(one["evidence"]) for one in account.years if one["first"] is not None
-    )
-    if evidence:
-        facts.append(("years from", ", ".join(evidence)))
+    dated = [one for one in account.years if one["first"] is not None]
+    if dated:
+        years = sorted(int(str(one[end])) for one in dated for end in ("first", "last"))
+        facts.append(("years", " to ".join(map(str, sorted({years[0], years[-1]})))))
+        facts.append(
+            ("years from", ", ".join(dict.fromkeys(str(one["evidence"]) for one in dated)))
+        )
     return facts
 
 

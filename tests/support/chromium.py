@@ -66,7 +66,9 @@ class Chromium:
                 return answer["result"]
             self.events.append(answer)
 
-    def open(self, page: Path, *, scheme: str = "light", script: bool = True) -> float:
+    def open(
+        self, page: Path, *, scheme: str = "light", script: bool = True, media: str = "screen"
+    ) -> float:
         """Open a page in a new tab; return the seconds until it was loaded."""
         self._session = None
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
@@ -77,6 +79,7 @@ class Chromium:
             self.call(f"{domain}.enable")
         self.call(
             "Emulation.setEmulatedMedia",
+            media=media,
             features=[{"name": "prefers-color-scheme", "value": scheme}],
         )
         self.call("Emulation.setScriptExecutionDisabled", value=not script)
