@@ -15,7 +15,7 @@ from pipeline.sql_aggregates import additive_columns, contains_aggregate
 from pipeline.sql_check import Checker, has_parameters
 from pipeline.sql_groups import split_groups
 from pipeline.sql_names import Scope, has_window, make_scope, subqueries
-from pipeline.sql_reads import Read, Reader
+from pipeline.sql_reads import RESERVED, Read, Reader
 from pipeline.sql_rows import Pieces, is_aggregated, split_rows
 from pipeline.sql_tree import (
     BindError,
@@ -281,7 +281,8 @@ def _drop_unused(query: Node) -> None:
             for node in walk([body, kept])
             if "class" not in node and node.get("type") == "BASE_TABLE"
         }
-        if entry["key"].lower() in named:
+        name = entry["key"].lower()
+        if name in named or RESERVED.match(name):  # the latter is refused
             kept.insert(0, entry)
     query["cte_map"]["map"] = kept
 

@@ -30,7 +30,7 @@ class Read:
 
 
 #: Names that the texts made here use.
-_RESERVED = re.compile(r"(partials\d*|_q\d+|_g|_r|_b)$")
+RESERVED = re.compile(r"(partials\d*|_q\d+|_g|_r|_b)$")
 
 
 class Reader:
@@ -87,7 +87,7 @@ class Reader:
         ctes = dict(outer)
         for entry in query["cte_map"]["map"]:
             name, node = entry["key"], entry["value"]["query_node"]
-            if _RESERVED.match(name.lower()):
+            if RESERVED.match(name.lower()):
                 raise QueryError(f"a CTE can't be named {name}: the name is used here", self.sql)
             does_read = self.reads(node, ctes)
             if reads is not None:
