@@ -52,6 +52,7 @@ MESSAGES: dict[str, str] = {
     "deferred": "BIGINT",
     "bounced": "BIGINT",
     "attempts": "BIGINT",
+    "deferrals": "BIGINT",
     "expired": "BOOLEAN",
     "removed": "BOOLEAN",
     "opened": "BOOLEAN",
@@ -59,14 +60,17 @@ MESSAGES: dict[str, str] = {
     "parent_link": "VARCHAR",
 }
 #: One row a message, recipient and original recipient. ``time`` is that of the first attempt;
-#: status, dsn, reason, relay and delay are those of the last one; ``sent`` counts its deliveries.
+#: status, dsn, reason, relay and delay are those of the last one; ``sent`` counts its deliveries,
+#: ``forwarded`` those among them that only made another message.
 DELIVERIES: dict[str, str] = {
     **_IDENTITY,
     **_TIMES,
     "recipient": "VARCHAR",
     "orig_to": "VARCHAR",
     "attempts": "BIGINT",
+    "deferrals": "BIGINT",
     "sent": "BIGINT",
+    "forwarded": "BIGINT",
     "first_attempt": "TIMESTAMP",
     "last_attempt": "TIMESTAMP",
     "daemon": "VARCHAR",
@@ -105,6 +109,10 @@ _MERGED = {
     "size": ("any_value(size)", "any_value(size)"),
     "nrcpt": ("any_value(nrcpt)", "any_value(nrcpt)"),
     "attempts": ("count(*) FILTER (WHERE event = 'delivery')", "CAST(sum(attempts) AS BIGINT)"),
+    "deferrals": (
+        "count(*) FILTER (WHERE status = 'deferred')",
+        "CAST(sum(deferrals) AS BIGINT)",
+    ),
     "active": ("first(time) FILTER (WHERE event = 'active')", "any_value(active)"),
     "expired": ("bool_or(event = 'expired')", "bool_or(expired)"),
 }  # fmt: skip
@@ -121,7 +129,7 @@ _KEYS = {
 }
 #: Event columns that a column of a message's fragment is made of, where it isn't its own.
 _MADE_OF = {"queued_sender": ("sender",), "given_sender": ("sender",), "attempts": (), "active": (),
-            "expired": ()}  # fmt: skip
+            "expired": (), "deferrals": ("status",)}  # fmt: skip
 #: Columns of messages and deliveries that come from the message's fragment under other names.
 _FROM_MESSAGE = {
     "sender": ("queued_sender", "given_sender"),
@@ -139,6 +147,14 @@ _LAST = (
 _RECIPIENTS = {
     "attempts": ("count(*)", "CAST(sum(attempts) AS BIGINT)"),
     "sent": ("count(*) FILTER (WHERE status = 'sent')", "CAST(sum(sent) AS BIGINT)"),
+    "deferrals": (
+        "count(*) FILTER (WHERE status = 'deferred')",
+        "CAST(sum(deferrals) AS BIGINT)",
+    ),
+    "forwarded": (
+        "count(*) FILTER (WHERE link = 'forwarded')",
+        "CAST(sum(forwarded) AS BIGINT)",
+    ),
     "first_attempt": ("first(time)", "first(first_attempt)"),
     "last_attempt": ("last(time)", "last(last_attempt)"),
     "local": ("first(local)", "first(local)"),
@@ -224,6 +240,7 @@ def plan_stitch(named: Mapping[str, frozenset[str]], settings: Settings) -> Stit
         events |= set(_MADE_OF.get(name, (name,)))
     if recipients:
         events |= {"recipient", "orig_to", "status"} | (recipients & set(_LAST))
+        events |= {"link"} if "forwarded" in recipients else set()
     if len(maps) == 3 or (maps[-1][0] == "_e"):
         events |= {"child_id", "link", "relay_ip"}
     scanned, view = _events_view(frozenset(events), settings)
