@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 _SECTION = re.compile(r"^-- section:\s*([\w-]+)\s*(.*)$", re.MULTILINE)
+_WITH = re.compile(r"^\s*WITH\s+", re.IGNORECASE)
 _ALIAS = re.compile(r"^(.*\S)\s+AS\s+(\w+)$", re.IGNORECASE | re.DOTALL)
 _SETTING = re.compile(r"^(chart|param|by):\s*(.*)$")
 #: How a chart is drawn; see `pipeline.charts.choose`.
@@ -196,7 +197,10 @@ def sql_job(name: str, text: str, path: Path | None = None) -> Job:
         settings = "".join(f"-- param: {line}\n" for line in _said(shared, "param"))
         own = text[place.end() : end]
         head, body = _parted(own.lstrip("\n"))
-        text_of_it = f"-- {place[2]}\n{settings}{head}{_parted(shared)[1]}{body}"
+        tables = _parted(shared)[1]
+        if tables.strip() and _WITH.match(body):  # the section has tables of its own, too
+            body = _WITH.sub(", ", body, count=1)
+        text_of_it = f"-- {place[2]}\n{settings}{head}{tables}{body}"
         sections.append(_one_job(place[1], text_of_it, path))
     return replace(whole, sections=tuple(sections))
 

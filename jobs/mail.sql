@@ -1,0 +1,274 @@
+-- How is the mail server doing: traffic, outcomes, refusals, senders, recipients, delays, troubles?
+-- param: detail BIGINT = 1000000   rows of each detail at most
+
+WITH counted AS (
+    SELECT day, hour, host, instance, service, daemon, event, status, link, code // 100 AS class,
+        count(*) AS n
+    FROM mail
+    GROUP BY ALL
+), outcomes AS (
+    SELECT daemon, status, dsn, reason_class, reason_group, failed_host, relay,
+        lower(split_part(recipient, '@', -1)) AS domain, count(*) AS n,
+        sum(delay_us) AS delay_us, max(delay_us) AS longest_us
+    FROM mail
+    WHERE event = 'delivery'
+    GROUP BY ALL
+), refused AS (
+    SELECT event, stage, code, dsn, reason_class, reason_group, client, count(*) AS n
+    FROM mail
+    WHERE event IN ('reject', 'reject_warning', 'milter-reject', 'proxy-reject', 'hold', 'milter-hold', 'discard', 'milter-discard')
+    GROUP BY ALL
+), noticed AS (
+    SELECT daemon, event, failed_host, reason_group, reason_class, count(*) AS n,
+        min(time) AS first, max(time) AS last,
+        CASE WHEN event = 'other' THEN left(regexp_replace(regexp_replace(message,
+            '<[^>]*>', '<>', 'g'), '[0-9A-F]{6,}|[0-9]+', '#', 'g'), 100) END AS shape
+    FROM mail
+    WHERE event IN ('warning', 'error', 'fatal', 'panic', 'sasl_failed', 'connect_error', 'lifecycle', 'lost_connection', 'timeout', 'other')
+    GROUP BY ALL
+), timed AS (
+    SELECT daemon, count(*) AS deliveries,
+        approx_quantile(delay_us, 0.5) AS median, approx_quantile(delay_us, 0.9) AS p90,
+        approx_quantile(delay_us, 0.95) AS p95, approx_quantile(delay_us, 0.99) AS p99,
+        max(delay_us) AS longest, sum(delay_a_us) AS a, sum(delay_b_us) AS b,
+        sum(delay_c_us) AS c, sum(delay_d_us) AS d
+    FROM mail
+    WHERE event = 'delivery' AND status = 'sent'
+    GROUP BY daemon
+), written AS (
+    SELECT sender, client_ip, service, sasl_user, count(*) AS messages, sum(size) AS bytes,
+        sum(recipients) AS recipients, sum(sent) AS sent, sum(bounced) AS bounced,
+        sum(attempts) AS attempts, count(*) FILTER (WHERE deferrals > 0) AS deferred,
+        count(*) FILTER (WHERE expired) AS expired, count(*) FILTER (WHERE NOT removed) AS waiting
+    FROM messages
+    GROUP BY ALL
+), received AS (
+    SELECT recipient, count(*) AS copies, sum(sent) AS sent, sum(size * sent) AS bytes,
+        count(*) FILTER (WHERE sent > 0 AND size IS NULL) AS without_size
+    FROM deliveries
+    GROUP BY recipient
+), tried AS (
+    SELECT host, queue_id, sender, attempts, first, last, expired, removed
+    FROM messages
+    WHERE deferrals > 1
+    ORDER BY attempts DESC, host, queue_id
+    LIMIT 50
+), totals AS (
+    SELECT
+        sum(n) FILTER (WHERE event IN ('client', 'pickup')) AS received,
+        sum(n) FILTER (WHERE event = 'delivery' AND status = 'sent' AND link IS DISTINCT FROM 'forwarded') AS delivered,
+        sum(n) FILTER (WHERE event = 'delivery' AND link = 'forwarded') AS forwarded,
+        sum(n) FILTER (WHERE event = 'delivery' AND status = 'deferred') AS deferrals,
+        sum(n) FILTER (WHERE event = 'delivery' AND status = 'bounced') AS bounced,
+        sum(n) FILTER (WHERE event = 'expired') AS expired,
+        sum(n) FILTER (WHERE event = 'notification') AS notifications,
+        sum(n) FILTER (WHERE event IN ('reject', 'milter-reject', 'proxy-reject')) AS rejected,
+        sum(n) FILTER (WHERE event IN ('reject', 'milter-reject', 'proxy-reject') AND class = 4) AS rejected_4xx,
+        sum(n) FILTER (WHERE event IN ('reject', 'milter-reject', 'proxy-reject') AND class = 5) AS rejected_5xx,
+        sum(n) FILTER (WHERE event = 'reject_warning') AS reject_warnings,
+        sum(n) FILTER (WHERE event IN ('hold', 'milter-hold')) AS held,
+        sum(n) FILTER (WHERE event IN ('discard', 'milter-discard')) AS discarded,
+        sum(n) FILTER (WHERE event = 'connect') AS connections,
+        sum(n) FILTER (WHERE event = 'other') AS not_understood
+    FROM counted
+), sums AS (
+    SELECT sum(deferred) AS deferred, sum(bytes) AS bytes_received, sum(waiting) AS waiting,
+        count(DISTINCT sender) AS senders,
+        count(DISTINCT coalesce(nullif(lower(split_part(sender, '@', -1)), ''), client_ip)) AS sender_domains
+    FROM written
+), copies AS (
+    SELECT sum(bytes) AS bytes_delivered, count(*) FILTER (WHERE sent > 0) AS recipients,
+        count(DISTINCT lower(split_part(recipient, '@', -1))) FILTER (WHERE sent > 0) AS recipient_domains
+    FROM received
+)
+
+-- section: totals   All in all
+SELECT what, coalesce(number, 0)::BIGINT AS number FROM (
+    SELECT unnest([
+        {'what': 'messages received', 'number': received}, {'what': 'copies delivered', 'number': delivered},
+        {'what': 'copies forwarded', 'number': forwarded}, {'what': 'messages deferred', 'number': deferred},
+        {'what': 'attempts deferred', 'number': deferrals}, {'what': 'copies bounced', 'number': bounced},
+        {'what': 'messages expired', 'number': expired}, {'what': 'notifications sent', 'number': notifications},
+        {'what': 'rejected', 'number': rejected}, {'what': 'rejected for now (4xx)', 'number': rejected_4xx},
+        {'what': 'rejected for good (5xx)', 'number': rejected_5xx}, {'what': 'reject warnings', 'number': reject_warnings},
+        {'what': 'held', 'number': held}, {'what': 'discarded', 'number': discarded},
+        {'what': 'bytes received', 'number': bytes_received}, {'what': 'bytes delivered', 'number': bytes_delivered},
+        {'what': 'senders', 'number': senders}, {'what': 'sending hosts and domains', 'number': sender_domains},
+        {'what': 'recipients', 'number': recipients}, {'what': 'recipient domains', 'number': recipient_domains},
+        {'what': 'connections', 'number': connections}, {'what': 'messages waiting at the end', 'number': waiting},
+        {'what': 'lines not understood', 'number': not_understood}], recursive := true)
+    FROM totals, sums, copies
+)
+
+-- section: days   Traffic per day
+-- chart: x=day y=attempts color=outcome mark=bar title='outcomes per day'
+SELECT day, outcome, sum(n)::BIGINT AS attempts FROM (
+    SELECT day, n, CASE
+        WHEN event IN ('client', 'pickup') THEN 'received'
+        WHEN event = 'delivery' AND status = 'sent' AND link IS DISTINCT FROM 'forwarded' THEN 'delivered'
+        WHEN event = 'delivery' AND status IN ('deferred', 'bounced') THEN status
+        WHEN event IN ('reject', 'milter-reject', 'proxy-reject', 'reject_warning', 'hold', 'milter-hold', 'discard', 'milter-discard') THEN 'rejected'
+        END AS outcome
+    FROM counted
+)
+WHERE outcome IS NOT NULL
+GROUP BY ALL
+ORDER BY ALL
+
+-- section: hours   Traffic by hour of the day
+-- chart: x=hour y=delivered mark=bar title='delivered by hour of the day'
+SELECT hour,
+    coalesce(sum(n) FILTER (WHERE event IN ('client', 'pickup')), 0)::BIGINT AS received,
+    coalesce(sum(n) FILTER (WHERE event = 'delivery' AND status = 'sent' AND link IS DISTINCT FROM 'forwarded'), 0)::BIGINT AS delivered,
+    coalesce(sum(n) FILTER (WHERE event = 'delivery' AND status = 'deferred'), 0)::BIGINT AS deferred,
+    coalesce(sum(n) FILTER (WHERE event = 'delivery' AND status = 'bounced'), 0)::BIGINT AS bounced,
+    coalesce(sum(n) FILTER (WHERE event IN ('reject', 'milter-reject', 'proxy-reject', 'reject_warning', 'hold', 'milter-hold', 'discard', 'milter-discard')), 0)::BIGINT AS rejected
+FROM counted
+WHERE hour IS NOT NULL
+GROUP BY hour
+ORDER BY hour
+
+-- section: instances   Traffic of each host, instance and service
+SELECT host, instance, service,
+    coalesce(sum(n) FILTER (WHERE event IN ('client', 'pickup')), 0)::BIGINT AS received,
+    coalesce(sum(n) FILTER (WHERE event = 'delivery' AND status = 'sent'), 0)::BIGINT AS sent,
+    coalesce(sum(n) FILTER (WHERE event = 'delivery' AND status = 'deferred'), 0)::BIGINT AS deferred,
+    coalesce(sum(n) FILTER (WHERE event = 'delivery' AND status = 'bounced'), 0)::BIGINT AS bounced,
+    coalesce(sum(n) FILTER (WHERE event IN ('reject', 'milter-reject', 'proxy-reject')), 0)::BIGINT AS rejected,
+    sum(n)::BIGINT AS lines
+FROM counted
+GROUP BY ALL
+ORDER BY ALL
+
+-- section: recipient_domains   Deliveries by domain of the recipient
+-- chart: x=domain y=sent mark=rank title='delivered by domain'
+WITH bytes AS (
+    SELECT lower(split_part(recipient, '@', -1)) AS domain, sum(bytes) AS bytes FROM received GROUP BY ALL
+)
+SELECT domain, coalesce(sum(n) FILTER (WHERE status = 'sent'), 0)::BIGINT AS sent,
+    coalesce(any_value(bytes), 0)::BIGINT AS bytes,
+    coalesce(sum(n) FILTER (WHERE status = 'deferred'), 0)::BIGINT AS deferrals,
+    coalesce(sum(n) FILTER (WHERE status = 'bounced'), 0)::BIGINT AS bounced,
+    round(sum(delay_us) FILTER (WHERE status = 'sent') / 1e6 / sum(n) FILTER (WHERE status = 'sent'), 1) AS mean_delay,
+    max(longest_us) FILTER (WHERE status IN ('sent', 'deferred')) / 1e6 AS longest_delay
+FROM outcomes LEFT JOIN bytes USING (domain)
+GROUP BY domain
+ORDER BY sent DESC, domain
+LIMIT $detail
+
+-- section: sender_domains   Messages by domain of the sender, or client
+SELECT coalesce(nullif(lower(split_part(sender, '@', -1)), ''), client_ip, '(from here)') AS domain,
+    sum(messages)::BIGINT AS messages, coalesce(sum(bytes), 0)::BIGINT AS bytes
+FROM written
+GROUP BY ALL
+ORDER BY messages DESC, domain
+LIMIT $detail
+
+-- section: delays   How long deliveries took, by agent: seconds, quantiles by t-digest
+SELECT daemon, deliveries, round(median / 1e6, 2) AS median, round(p90 / 1e6, 2) AS p90,
+    round(p95 / 1e6, 2) AS p95, round(p99 / 1e6, 2) AS p99, longest / 1e6 AS longest,
+    round(a / 1e6 / deliveries, 2) AS before_queue, round(b / 1e6 / deliveries, 2) AS in_queue,
+    round(c / 1e6 / deliveries, 2) AS connecting, round(d / 1e6 / deliveries, 2) AS sending
+FROM timed
+ORDER BY daemon
+
+-- section: senders   Senders
+-- chart: x=sender y=messages mark=rank title='messages by sender'
+SELECT sender, sum(messages)::BIGINT AS messages, coalesce(sum(bytes), 0)::BIGINT AS bytes,
+    sum(recipients)::BIGINT AS recipients, sum(sent)::BIGINT AS sent, sum(bounced)::BIGINT AS bounced,
+    sum(deferred)::BIGINT AS deferred, sum(expired)::BIGINT AS expired
+FROM written
+GROUP BY sender
+ORDER BY messages DESC, sender
+LIMIT $detail
+
+-- section: recipients   Recipients
+-- chart: x=recipient y=sent mark=rank title='copies by recipient'
+SELECT recipient, sent::BIGINT AS sent, coalesce(bytes, 0)::BIGINT AS bytes, without_size
+FROM received
+WHERE sent > 0
+ORDER BY sent DESC, recipient
+LIMIT $detail
+
+-- section: logins   Who sent after login
+SELECT sasl_user AS user, client_ip, sum(messages)::BIGINT AS messages, sum(recipients)::BIGINT AS recipients,
+    coalesce(sum(bytes), 0)::BIGINT AS bytes, count(DISTINCT sender) AS addresses
+FROM written
+WHERE sasl_user IS NOT NULL
+GROUP BY ALL
+ORDER BY messages DESC, user, client_ip
+LIMIT $detail
+
+-- section: deferrals   Why deliveries were deferred
+-- chart: x=reason y=attempts mark=rank title='why deliveries were deferred'
+SELECT daemon, reason_class AS class, reason_group AS reason, failed_host, sum(n)::BIGINT AS attempts
+FROM outcomes
+WHERE status = 'deferred'
+GROUP BY ALL
+ORDER BY attempts DESC, daemon, class, reason, failed_host
+LIMIT $detail
+
+-- section: bounces   Why copies bounced, by relay
+-- chart: x=reason y=bounces mark=rank title='why copies bounced'
+SELECT relay, dsn, reason_class AS class, reason_group AS reason, sum(n)::BIGINT AS bounces
+FROM outcomes
+WHERE status = 'bounced'
+GROUP BY ALL
+ORDER BY bounces DESC, relay, dsn, class, reason
+LIMIT $detail
+
+-- section: rejects   What was refused
+-- chart: x=reason y=rejects mark=rank title='what was refused'
+SELECT stage, code, reason_class AS class, reason_group AS reason, sum(n)::BIGINT AS rejects,
+    count(DISTINCT client) AS clients
+FROM refused
+WHERE event IN ('reject', 'milter-reject', 'proxy-reject')
+GROUP BY ALL
+ORDER BY rejects DESC, stage, code, class, reason
+LIMIT $detail
+
+-- section: rejected_clients   Whose mail was refused most
+SELECT client, sum(n)::BIGINT AS rejects, mode(reason_group) AS mostly
+FROM refused
+WHERE event IN ('reject', 'milter-reject', 'proxy-reject')
+GROUP BY client
+ORDER BY rejects DESC, client
+LIMIT 100
+
+-- section: actions   Reject warnings, holds and discards
+SELECT event AS action, stage, reason_group AS reason, client, sum(n)::BIGINT AS lines
+FROM refused
+WHERE event NOT IN ('reject', 'milter-reject', 'proxy-reject')
+GROUP BY ALL
+ORDER BY lines DESC, action, stage, reason, client
+LIMIT $detail
+
+-- section: stuck   Messages tried most often
+SELECT host, queue_id, sender, attempts, first, last,
+    CASE WHEN expired THEN 'given up' WHEN removed THEN 'gone' ELSE 'waiting' END AS state
+FROM tried
+ORDER BY attempts DESC, host, queue_id
+
+-- section: connect_errors   Servers that could not be reached
+SELECT failed_host, reason_group AS reason, sum(n)::BIGINT AS lines, min(first) AS first, max(last) AS last
+FROM noticed
+WHERE event = 'connect_error'
+GROUP BY ALL
+ORDER BY lines DESC, failed_host, reason
+LIMIT $detail
+
+-- section: troubles   Warnings, errors, fatal errors, panics
+SELECT event AS level, daemon, reason_group AS text, sum(n)::BIGINT AS lines, min(first) AS first, max(last) AS last
+FROM noticed
+WHERE event IN ('warning', 'error', 'fatal', 'panic', 'sasl_failed')
+GROUP BY ALL
+ORDER BY lines DESC, level, daemon, text
+LIMIT $detail
+
+-- section: not_understood   Lines that the grammar does not know, by shape
+SELECT daemon, shape, sum(n)::BIGINT AS lines
+FROM noticed
+WHERE event = 'other'
+GROUP BY ALL
+ORDER BY lines DESC, daemon, shape
+LIMIT 100
