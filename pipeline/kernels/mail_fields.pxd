@@ -9,7 +9,7 @@ cdef class Fields:
     cdef public Templates templates
     cdef Columns out
     cdef Words stages
-    cdef bint _wants_reason
+    cdef unsigned long long mask
     cdef bint wants_client(self) noexcept nogil
     cdef Py_ssize_t client(self, unsigned char *p, Py_ssize_t i, Py_ssize_t e) noexcept nogil
     cdef void bracketed_client(self, unsigned char *p, Py_ssize_t i, Py_ssize_t e) noexcept nogil

@@ -5,6 +5,7 @@
 import cython
 
 if cython.compiled:
+    from cython.cimports.libc.string import memcmp
     from cython.cimports.pipeline.kernels.mail_columns import Columns
     from cython.cimports.pipeline.kernels.mail_reason import Templates, failed_host, host_end
     from cython.cimports.pipeline.kernels.mail_text import (
@@ -19,7 +20,6 @@ if cython.compiled:
         whole,
     )
     from cython.cimports.pipeline.kernels.mail_words import Words
-    from cython.cimports.pipeline.kernels.marks import begins
 else:
     from pipeline.kernels.mail_reason import Templates, failed_host, host_end
     from pipeline.kernels.mail_text import (
@@ -37,7 +37,7 @@ else:
     from pipeline.kernels.mail_words import Words
     from pipeline.kernels.marks import begins
 
-from pipeline.kernels.mail_names import LINKS, PLACES, STAGES
+from pipeline.kernels.mail_names import COLUMNS, LINKS, PLACES, STAGES
 
 COMPILED = cython.compiled
 
@@ -59,8 +59,57 @@ LINK = cython.declare(cython.int, PLACES["link"])
 STAGE = cython.declare(cython.int, PLACES["stage"])
 CODE = cython.declare(cython.int, PLACES["code"])
 DETAIL = cython.declare(cython.int, PLACES["detail"])
+# The columns that need parts of a line to be read which nothing else needs.
+_REFUSED = cython.declare(
+    cython.ulonglong,
+    sum(COLUMNS[k] for k in ("relay", "relay_ip", "failed_host", "reason", "reason_group")),
+)
+_ENVELOPE = cython.declare(
+    cython.ulonglong,
+    sum(COLUMNS[k] for k in ("sender", "recipient", "helo", "sasl_method", "sasl_user")),
+)
+_ACTION = cython.declare(
+    cython.ulonglong,
+    sum(
+        COLUMNS[k]
+        for k in (
+            *("sender", "recipient", "helo", "sasl_method", "sasl_user", "client", "client_ip"),
+            *("code", "dsn", "reason", "reason_group", "child_id", "link", "detail"),
+        )
+    ),
+)
 _QUEUED = cython.declare(cython.int, LINKS.index("queued"))
 _FORWARDED = cython.declare(cython.int, LINKS.index("forwarded"))
+
+
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def _is(
+    p: cython.p_uchar,
+    i: cython.Py_ssize_t,
+    e: cython.Py_ssize_t,
+    text: cython.p_const_char,
+    n: cython.int,
+) -> cython.bint:
+    """Tell whether p[i:e] begins with the n bytes of a text, a constant.
+
+    ``marks.begins`` once more: no compiler inlines a function of another module, and inlined this
+    is a comparison or two of words.
+    """
+    if cython.compiled:
+        return e - i >= n and memcmp(p + i, text, n) == 0
+    else:
+        return begins(p, i, e, text, n)
+
+
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def _bit(column: cython.int) -> cython.ulonglong:
+    return cython.cast(cython.ulonglong, 1) << column
 
 
 @cython.cclass
@@ -69,6 +118,7 @@ class Fields:
 
     def __init__(self, out: Columns):
         self.out = out
+        self.mask = out.mask
         self.stages = Words([stage.encode() for stage in STAGES[1 : len(STAGES) - 1]])
         self.templates = Templates(out.max_rows if out.buffers.get("reason_group") else 1)
 
@@ -76,7 +126,7 @@ class Fields:
     @cython.nogil
     @cython.exceptval(check=False)
     def wants_client(self) -> cython.bint:
-        return self.out.wants(CLIENT) or self.out.wants(CLIENT_IP)
+        return self.mask & (_bit(CLIENT) | _bit(CLIENT_IP)) != 0
 
     @cython.cfunc
     @cython.nogil
@@ -100,7 +150,7 @@ class Fields:
             self.out.text(CLIENT, p, i, e)
             return e
         self.out.text(CLIENT, p, i, k + 1)
-        if is_address(p, j + 1, k):
+        if self.mask & _bit(CLIENT_IP) and is_address(p, j + 1, k):
             self.out.text(CLIENT_IP, p, j + 1, k)
         return _port_end(p, k + 1, e)
 
@@ -149,7 +199,7 @@ class Fields:
         j: cython.Py_ssize_t = e
         k: cython.Py_ssize_t
         self.out.text(RELAY, p, i, e)
-        if not self.out.wants(RELAY_IP):
+        if not self.mask & _bit(RELAY_IP):
             return
         while j > i and p[j - 1] != 93:
             j -= 1
@@ -180,7 +230,7 @@ class Fields:
         """Read the stage at p[i:e]; return the place behind it."""
         j: cython.Py_ssize_t = token_end(p, i, e)
         k: cython.int
-        if self.out.wants(STAGE) and j > i:
+        if self.mask & _bit(STAGE) and j > i:
             k = self.stages.find_word(p, i, j)
             self.out.code(STAGE, k + 1 if k >= 0 else self.stages.n + 1)
         return j
@@ -192,8 +242,9 @@ class Fields:
         self, p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t
     ) -> cython.void:
         """Write a reason, and its template."""
-        self.out.text(REASON, p, i, e)
-        if self.out.wants(REASON_GROUP):
+        if self.mask & _bit(REASON):
+            self.out.text(REASON, p, i, e)
+        if self.mask & _bit(REASON_GROUP):
             self.out.template(REASON_GROUP, self.templates.code(p, i, e))
 
     @cython.cfunc
@@ -206,9 +257,9 @@ class Fields:
         j: cython.Py_ssize_t
         self.reason(p, i, e)
         self.host(p, i, e)
-        if self.out.wants(CHILD_ID) or self.out.wants(LINK):
+        if self.mask & _bit(CHILD_ID) or self.mask & _bit(LINK):
             self.child(p, i, e)
-        if self.out.wants(CODE):
+        if self.mask & _bit(CODE):
             j = i
             if reply_code_end(p, j, e) < 0:
                 j = find_text(p, i, e, b" said: ", 7)
@@ -228,7 +279,7 @@ class Fields:
         self, p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t
     ) -> cython.void:
         j: cython.Py_ssize_t
-        if self.out.wants(FAILED_HOST):
+        if self.mask & _bit(FAILED_HOST):
             i = failed_host(p, i, e)
             if i >= 0:
                 j = host_end(p, i, e)
@@ -244,10 +295,12 @@ class Fields:
         """Read ``connect to name[ip]:port: why``; older ones end with `` (port 25)``."""
         j: cython.Py_ssize_t
         k: cython.Py_ssize_t
+        if not self.mask & _REFUSED:
+            return
         self.host(p, i, e)
         j = self.server(p, i + 11, e)
-        if begins(p, j, e, b": ", 2):
-            k = rfind_text(p, j, e, b" (port ", 7)
+        if _is(p, j, e, b": ", 2) and self.mask & (_bit(REASON) | _bit(REASON_GROUP)):
+            k = rfind_text(p, j, e, b" (port ", 7) if p[e - 1] == 41 else -1
             self.reason(p, j + 2, k if k >= 0 else e)
 
     @cython.cfunc
@@ -260,7 +313,7 @@ class Fields:
         link: cython.int = _QUEUED
         j: cython.Py_ssize_t = rfind_text(p, i, e, b"queued as ", 10)
         if j < 0:
-            if not begins(p, i, e, b"forwarded as ", 13):
+            if not _is(p, i, e, b"forwarded as ", 13):
                 return
             link = _FORWARDED
             j = i + 3
@@ -286,9 +339,9 @@ class Fields:
             k = find_text(p, i, e, b", ", 2)
             if k < 0:
                 k = e
-            if begins(p, i, e, b"sasl_method=", 12):
+            if _is(p, i, e, b"sasl_method=", 12):
                 self.out.text(SASL_METHOD, p, i + 12, k)
-            elif begins(p, i, e, b"sasl_username=", 14):
+            elif _is(p, i, e, b"sasl_username=", 14):
                 self.out.text(SASL_USER, p, i + 14, k)
             i = k
 
@@ -304,12 +357,16 @@ class Fields:
         reply at the end.
         """
         j: cython.Py_ssize_t = self.stage(p, i, e)
-        k: cython.Py_ssize_t = _envelope_start(p, j, e)
-        end: cython.Py_ssize_t = k if k >= 0 else e
+        k: cython.Py_ssize_t
+        end: cython.Py_ssize_t
+        if not self.mask & _ACTION:
+            return
+        k = _envelope_start(p, j, e)
+        end = k if k >= 0 else e
         if (
-            (begins(p, i, e, b"header", 6) and j == i + 6)
-            or (begins(p, i, e, b"body", 4) and j == i + 4)
-            or (begins(p, i, e, b"content", 7) and j == i + 7)
+            (_is(p, i, e, b"header", 6) and j == i + 6)
+            or (_is(p, i, e, b"body", 4) and j == i + 4)
+            or (_is(p, i, e, b"content", 7) and j == i + 7)
         ):
             i = rfind_text(p, j, end, b" from ", 6)
             if j < (i if i >= 0 else end):
@@ -318,14 +375,14 @@ class Fields:
                 self.client(p, i + 6, end)
             if k >= 0:
                 j = self.envelope(p, k + 2, e)
-                if begins(p, j, e, b": ", 2):
+                if _is(p, j, e, b": ", 2):
                     self.reply(p, j + 2, e)
             return
-        if begins(p, j, e, b" from ", 6):
+        if _is(p, j, e, b" from ", 6):
             j = self.client(p, j + 6, end)
-        if begins(p, j, end, b": ", 2):
+        if _is(p, j, end, b": ", 2):
             self.reply(p, j + 2, end)
-        if k >= 0:
+        if k >= 0 and self.mask & _ENVELOPE:
             self.envelope(p, k + 2, e)
 
     @cython.cfunc
@@ -343,7 +400,8 @@ class Fields:
         if j >= 0:
             self.out.text(DSN, p, i, j)
             i = j + 1 if j < e else j
-        self.child(p, i, e)
+        if self.mask & (_bit(CHILD_ID) | _bit(LINK)):
+            self.child(p, i, e)
         self.reason(p, i, e)
 
     @cython.cfunc
@@ -360,23 +418,23 @@ class Fields:
         while i < e:
             while i < e and (p[i] == 32 or p[i] == 44):
                 i += 1
-            if begins(p, i, e, b"from=<", 6):
+            if _is(p, i, e, b"from=<", 6):
                 k = bracket_end(p, i + 6, e, False)
                 self.out.text(SENDER, p, i + 6, k)
-            elif begins(p, i, e, b"to=<", 4):
+            elif _is(p, i, e, b"to=<", 4):
                 k = bracket_end(p, i + 4, e, False)
                 self.out.text(RECIPIENT, p, i + 4, k)
-            elif begins(p, i, e, b"helo=<", 6):
+            elif _is(p, i, e, b"helo=<", 6):
                 k = bracket_end(p, i + 6, e, False)
                 self.out.text(HELO, p, i + 6, k)
-            elif begins(p, i, e, b"sasl_username=<", 15):
+            elif _is(p, i, e, b"sasl_username=<", 15):
                 k = bracket_end(p, i + 15, e, False)
                 self.out.text(SASL_USER, p, i + 15, k)
             else:
                 k = token_end(p, i, e)
-                if begins(p, i, e, b"sasl_username=", 14):
+                if _is(p, i, e, b"sasl_username=", 14):
                     self.out.text(SASL_USER, p, i + 14, k)
-                elif begins(p, i, e, b"sasl_method=", 12):
+                elif _is(p, i, e, b"sasl_method=", 12):
                     self.out.text(SASL_METHOD, p, i + 12, k)
                 if k == i or (k < e and p[k] == 58):
                     return k

@@ -221,7 +221,7 @@ def bracket_end(
 @cython.cfunc
 @cython.nogil
 @cython.exceptval(check=False)
-def queue_id_end(
+def id_end(
     p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t
 ) -> cython.Py_ssize_t:
     """Return the end of what stands where a queue id does: letters and digits before ``: ``.
