@@ -17,9 +17,8 @@ if cython.compiled:
         digits_end,
         find,
         find_text,
-        is_queue_id,
         micros,
-        id_end,
+        queue_id,
         rfind_text,
         token_end,
         whole,
@@ -33,9 +32,8 @@ else:
         digits_end,
         find,
         find_text,
-        is_queue_id,
         micros,
-        id_end,
+        queue_id,
         rfind_text,
         token_end,
         whole,
@@ -321,6 +319,7 @@ class MailParser:
         e: cython.Py_ssize_t,
         daemon: cython.int,
     ) -> cython.void:
+        found: cython.Py_ssize_t
         j: cython.Py_ssize_t
         repeats: cython.longlong = 1
         if _is(p, i, e, b"message repeated ", 17):
@@ -336,10 +335,11 @@ class MailParser:
             self.out.number(REPEATS, repeats)
         while e > i and p[e - 1] == 32:
             e -= 1
-        j = id_end(p, i, e)
-        if j < 0:
+        found = queue_id(p, i, e)
+        j = found >> 1
+        if j == 0 or j == e:
             self._headed(p, i, e, daemon, self.heads)
-        elif is_queue_id(p, i, j):
+        elif found & 1:
             if self._wants(QUEUE_ID):
                 self.out.text(QUEUE_ID, p, i, j)
             self._queued(p, j + 2, e, daemon)
@@ -553,7 +553,7 @@ class MailParser:
             k = self.fields.server(p, j, e)
             self.fields.rest(p, k, e)
         elif form == CHILD:
-            if is_queue_id(p, j, e):
+            if queue_id(p, j, e) == 2 * e + 1:
                 self.out.text(CHILD_ID, p, j, e)
                 self.out.code(LINK, heads.links[place])
         elif form == MESSAGE_ID:
@@ -583,8 +583,8 @@ class MailParser:
             if k >= 0:
                 self.fields.server(p, k + 5, e)
         elif form == LISTED:
-            k = token_end(p, j, e)
-            while k < e and p[k] != 32:  # an IPv6 address has colons
+            k = j
+            while k < e and p[k] != 32:
                 k += 1
             self.out.text(CLIENT_IP, p, j, k)
             j = find_text(p, k, e, b" by domain ", 11)

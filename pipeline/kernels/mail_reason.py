@@ -230,12 +230,12 @@ class Templates:
         kinds: cython.int
         if e - i > _READ_BYTES:
             e = i + _READ_BYTES
-        j = find_text(p, i, e, b" (in reply to ", 14)
-        if j >= 0:
-            e = j
-        j = find_text(p, i, e, b" (port ", 7)
-        if j >= 0:
-            e = j
+        j = find(p, 40, i, e)
+        while j >= 0:
+            if _is(p, j, e, b"(in reply to ", 13) or _is(p, j, e, b"(port ", 6):
+                e = j
+                break
+            j = find(p, 40, j + 1, e)
         i = self._head(p, unwrapped(p, i, e), e)
         while i < e and not self._is_full:
             if p[i] <= 32:
