@@ -345,7 +345,7 @@ class MailParser:
             self._queued(p, j + 2, e, daemon)
         elif _is(p, i, e, b"NOQUEUE: ", 9):
             self._queued(p, i + 9, e, daemon)
-        elif _follows_an_id(p, j + 2, e):
+        elif _follows_an_id(p, i, j + 2, e):
             self.out.text(QUEUE_ID, p, i, j)
             self._queued(p, j + 2, e, daemon)
         else:
@@ -426,9 +426,7 @@ class MailParser:
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(check=False)
-    def _delays(
-        self, p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t
-    ) -> cython.void:
+    def _delays(self, p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t) -> cython.void:
         k: cython.int
         j: cython.Py_ssize_t
         for k in range(4):
@@ -443,9 +441,7 @@ class MailParser:
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(check=False)
-    def _status(
-        self, p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t
-    ) -> cython.void:
+    def _status(self, p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t) -> cython.void:
         """Read ``STATUS (reason)``; a line that was cut lacks the last ``)``."""
         j: cython.Py_ssize_t = token_end(p, i, e)
         k: cython.int
@@ -461,9 +457,7 @@ class MailParser:
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(check=False)
-    def _from(
-        self, p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t
-    ) -> cython.void:
+    def _from(self, p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t) -> cython.void:
         """Read qmgr's ``ADDRESS>, size=…, nrcpt=… (queue active)`` or ``ADDRESS>, status=…``."""
         k: cython.Py_ssize_t = bracket_end(p, i, e, True)
         place: cython.int
@@ -516,6 +510,8 @@ class MailParser:
             j = i + heads.lengths[place]
         elif daemon == D_POLICY:
             event = E_POLICY
+        elif _names_peer(p, i, e):
+            event = E_TLS
         if form == WARNING:
             self._warning(p, j, e, daemon)
             return
@@ -604,9 +600,7 @@ class MailParser:
         j: cython.Py_ssize_t
         k: cython.Py_ssize_t
         if daemon == D_CLEANUP and (
-            _is(p, i, e, b"header ", 7)
-            or _is(p, i, e, b"body ", 5)
-            or _is(p, i, e, b"content ", 8)
+            _is(p, i, e, b"header ", 7) or _is(p, i, e, b"body ", 5) or _is(p, i, e, b"content ", 8)
         ):
             self.out.code(EVENT, E_WARN)
             self.fields.action(p, i, e)
@@ -636,9 +630,7 @@ class MailParser:
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(check=False)
-    def _login(
-        self, p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t
-    ) -> cython.void:
+    def _login(self, p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t) -> cython.void:
         """Read ``failed: reason, sasl_username=name``; the name may be missing, the reason empty."""
         j: cython.Py_ssize_t = rfind_text(p, i, e, b", sasl_username=", 16)
         if j >= 0:
@@ -664,9 +656,7 @@ class MailParser:
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(check=False)
-    def _pickup(
-        self, p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t
-    ) -> cython.void:
+    def _pickup(self, p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t) -> cython.void:
         """Read ``uid=N from=<name>``; older ones say ``from=name`` or ``sender=name``."""
         k: cython.Py_ssize_t
         if _is(p, i, e, b"uid=", 4):
@@ -690,13 +680,15 @@ class MailParser:
 @cython.nogil
 @cython.exceptval(check=False)
 def _follows_an_id(
-    p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t
+    p: cython.p_uchar, start: cython.Py_ssize_t, i: cython.Py_ssize_t, e: cython.Py_ssize_t
 ) -> cython.bint:
     """Tell whether p[i:e] is something that Postfix writes behind a queue id only.
 
-    Logs that were made up or made anonymous have ids of any letters.
+    Logs that were made up or made anonymous have ids of any letters, but digits among them.
     """
-    return (
+    while start < i and not 48 <= p[start] <= 57:
+        start += 1
+    return start < i and (
         _is(p, i, e, b"to=<", 4)
         or _is(p, i, e, b"from=<", 6)
         or _is(p, i, e, b"client=", 7)
@@ -704,3 +696,21 @@ def _follows_an_id(
         or _is(p, i, e, b"uid=", 4)
         or (e - i == 7 and _is(p, i, e, b"removed", 7))
     )
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _names_peer(p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t) -> cython.bint:
+    """Tell whether p[i:e] begins with ``name[ip]: `` or ``name[ip]:port: ``, as TLS lines do."""
+    while i < e and p[i] > 32 and p[i] != 91:
+        i += 1
+    if i >= e or p[i] != 91:
+        return False
+    i = find(p, 93, i, e)
+    if i < 0:
+        return False
+    i += 1
+    if i + 1 < e and p[i] == 58 and p[i + 1] != 32:
+        i = digits_end(p, i + 1, e)
+    return _is(p, i, e, b": ", 2)

@@ -192,9 +192,7 @@ class Fields:
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(check=False)
-    def relay(
-        self, p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t
-    ) -> cython.void:
+    def relay(self, p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t) -> cython.void:
         """Write a relay and, if the inside of its last brackets is one, its address."""
         j: cython.Py_ssize_t = e
         k: cython.Py_ssize_t
@@ -212,9 +210,7 @@ class Fields:
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(check=False)
-    def rest(
-        self, p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t
-    ) -> cython.void:
+    def rest(self, p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t) -> cython.void:
         """Write what is left of a line, less the mark that divides it off, as detail."""
         while i < e and (p[i] == 58 or p[i] == 32 or p[i] == 44):
             i += 1
@@ -238,9 +234,7 @@ class Fields:
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(check=False)
-    def reason(
-        self, p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t
-    ) -> cython.void:
+    def reason(self, p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t) -> cython.void:
         """Write a reason, and its template."""
         if self.mask & _bit(REASON):
             self.out.text(REASON, p, i, e)
@@ -250,16 +244,15 @@ class Fields:
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(check=False)
-    def outcome(
-        self, p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t
-    ) -> cython.void:
+    def outcome(self, p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t) -> cython.void:
         """Write what a delivery agent says of an attempt, and what can be read out of it."""
         j: cython.Py_ssize_t
+        k: cython.Py_ssize_t
         self.reason(p, i, e)
         self.host(p, i, e)
         if self.mask & _bit(CHILD_ID) or self.mask & _bit(LINK):
             self.child(p, i, e)
-        if self.mask & _bit(CODE):
+        if self.mask & (_bit(CODE) | _bit(DSN)):
             j = i
             if reply_code_end(p, j, e) < 0:
                 j = find_text(p, i, e, b" said: ", 7)
@@ -271,13 +264,14 @@ class Fields:
                         j += 24
             if j >= 0 and reply_code_end(p, j, e) >= 0:
                 self.out.number(CODE, whole(p, j, j + 3))
+                k = dsn_end(p, j + 4, e) if j + 4 < e else -1
+                if k >= 0:
+                    self.out.text(DSN, p, j + 4, k)
 
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(check=False)
-    def host(
-        self, p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t
-    ) -> cython.void:
+    def host(self, p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t) -> cython.void:
         j: cython.Py_ssize_t
         if self.mask & _bit(FAILED_HOST):
             i = failed_host(p, i, e)
@@ -289,9 +283,7 @@ class Fields:
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(check=False)
-    def refused(
-        self, p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t
-    ) -> cython.void:
+    def refused(self, p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t) -> cython.void:
         """Read ``connect to name[ip]:port: why``; older ones end with `` (port 25)``."""
         j: cython.Py_ssize_t
         k: cython.Py_ssize_t
@@ -306,9 +298,7 @@ class Fields:
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(check=False)
-    def child(
-        self, p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t
-    ) -> cython.void:
+    def child(self, p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t) -> cython.void:
         """Read ``queued as ID`` or ``forwarded as ID``."""
         link: cython.int = _QUEUED
         j: cython.Py_ssize_t = rfind_text(p, i, e, b"queued as ", 10)
@@ -348,9 +338,7 @@ class Fields:
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(check=False)
-    def action(
-        self, p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t
-    ) -> cython.void:
+    def action(self, p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t) -> cython.void:
         """Read ``STAGE from client: reply; from=<…> to=<…> proto=… helo=<…>``.
 
         Where a header or the body was the reason, its text stands before ``from client``, and the
@@ -358,39 +346,50 @@ class Fields:
         """
         j: cython.Py_ssize_t = self.stage(p, i, e)
         k: cython.Py_ssize_t
-        end: cython.Py_ssize_t
         if not self.mask & _ACTION:
             return
-        k = _envelope_start(p, j, e)
-        end = k if k >= 0 else e
         if (
             (_is(p, i, e, b"header", 6) and j == i + 6)
             or (_is(p, i, e, b"body", 4) and j == i + 4)
             or (_is(p, i, e, b"content", 7) and j == i + 7)
         ):
-            i = rfind_text(p, j, end, b" from ", 6)
-            if j < (i if i >= 0 else end):
-                self.out.text(DETAIL, p, j + 1, i if i >= 0 else end)
-            if i >= 0:
-                self.client(p, i + 6, end)
-            if k >= 0:
-                j = self.envelope(p, k + 2, e)
-                if _is(p, j, e, b": ", 2):
-                    self.reply(p, j + 2, e)
+            self._content(p, j, e)
             return
         if _is(p, j, e, b" from ", 6):
-            j = self.client(p, j + 6, end)
-        if _is(p, j, end, b": ", 2):
-            self.reply(p, j + 2, end)
-        if k >= 0 and self.mask & _ENVELOPE:
-            self.envelope(p, k + 2, e)
+            j = self.client(p, j + 6, e)
+        if _is(p, j, e, b": ", 2):
+            k = _envelope_start(p, j + 2, e)
+            self.reply(p, j + 2, k if k >= 0 else e)
+            if k >= 0 and self.mask & _ENVELOPE:
+                self.envelope(p, k + 2, e)
 
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(check=False)
-    def reply(
+    def _content(
         self, p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t
     ) -> cython.void:
+        """Read `` text from client; from=<…> to=<…> proto=… helo=<…>: reply``.
+
+        The text is the sender's, who may write an envelope there, too: the last one is cleanup's.
+        """
+        j: cython.Py_ssize_t
+        k: cython.Py_ssize_t = rfind_text(p, i, e, b"; from=<", 8)
+        end: cython.Py_ssize_t = k if k >= 0 else e
+        j = rfind_text(p, i, end, b" from ", 6)
+        if i < (j if j >= 0 else end):
+            self.out.text(DETAIL, p, i + 1, j if j >= 0 else end)
+        if j >= 0:
+            self.client(p, j + 6, end)
+        if k >= 0:
+            j = self.envelope(p, k + 2, e)
+            if _is(p, j, e, b": ", 2):
+                self.reply(p, j + 2, e)
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def reply(self, p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t) -> cython.void:
         """Read ``CODE DSN text``; both numbers may be missing."""
         j: cython.Py_ssize_t = reply_code_end(p, i, e)
         if j >= 0:
@@ -415,6 +414,7 @@ class Fields:
         postscreen puts commas between, cleanup goes on with ``: reply``.
         """
         k: cython.Py_ssize_t
+        has_helo: cython.bint = False
         while i < e:
             while i < e and (p[i] == 32 or p[i] == 44):
                 i += 1
@@ -426,6 +426,16 @@ class Fields:
                 self.out.text(RECIPIENT, p, i + 4, k)
             elif _is(p, i, e, b"helo=<", 6):
                 k = bracket_end(p, i + 6, e, False)
+                # A client may write what it likes: where HELO comes last, it is all the rest.
+                if (
+                    not has_helo  # else a line of many would take quadratic time
+                    and p[e - 1] == 62
+                    and k < e - 1
+                    and find_text(p, k, e, b">: ", 3) < 0
+                    and find_text(p, k, e, b"> sasl_", 7) < 0
+                ):
+                    k = e - 1
+                has_helo = True
                 self.out.text(HELO, p, i + 6, k)
             elif _is(p, i, e, b"sasl_username=<", 15):
                 k = bracket_end(p, i + 15, e, False)
@@ -449,9 +459,7 @@ class Fields:
 @cython.cfunc
 @cython.nogil
 @cython.exceptval(check=False)
-def _port_end(
-    p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t
-) -> cython.Py_ssize_t:
+def _port_end(p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t) -> cython.Py_ssize_t:
     """Return the place behind the ``:port`` that p[i:e] may begin with."""
     if i + 1 < e and p[i] == 58 and 48 <= p[i + 1] <= 57:
         i += 1
@@ -466,19 +474,29 @@ def _port_end(
 def _envelope_start(
     p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t
 ) -> cython.Py_ssize_t:
-    """Return the place of the ``;`` before the envelope, or -1.
+    """Return the place of the ``;`` before the envelope of the reply p[i:e], or -1.
 
-    A reply may quote an address with ``; from=<`` in it, and a client may call itself anything
-    in HELO, whole envelopes included: so it is the last one before the first `` proto=``.
+    A client may write an envelope into a quoted address, which the reply repeats at its begin,
+    or call itself one in HELO, which comes last: so it is the first one behind that address.
     """
-    first: cython.Py_ssize_t = find_text(p, i, e, b"; from=<", 8)
-    last: cython.Py_ssize_t
-    stop: cython.Py_ssize_t
-    if first < 0:
-        first = find_text(p, i, e, b"; to=<", 6)
-        if first < 0:
-            first = find_text(p, i, e, b"; proto=", 8)
-        return first
-    stop = find_text(p, first, e, b" proto=", 7)
-    last = rfind_text(p, first, stop if stop >= 0 else e, b"; from=<", 8)
-    return last if last >= 0 else first
+    k: cython.Py_ssize_t = reply_code_end(p, i, e)
+    if k >= 0 and k < e:
+        i = k + 1
+    k = dsn_end(p, i, e)
+    if k >= 0 and k < e:
+        i = k + 1
+    if i < e and p[i] == 60:
+        k = i + 1
+        if k < e and p[k] == 34:  # a quoted local part
+            k += 1
+            while k < e and p[k] != 34:
+                k += 2 if p[k] == 92 else 1
+        k = find_text(p, k, e, b">: ", 3)
+        if k >= 0:
+            i = k + 3
+    k = find_text(p, i, e, b"; from=<", 8)
+    if k < 0:
+        k = find_text(p, i, e, b"; to=<", 6)
+    if k < 0:
+        k = find_text(p, i, e, b"; proto=", 8)
+    return k

@@ -90,9 +90,7 @@ def _is(
 @cython.cfunc
 @cython.nogil
 @cython.exceptval(check=False)
-def unwrapped(
-    p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t
-) -> cython.Py_ssize_t:
+def unwrapped(p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t) -> cython.Py_ssize_t:
     """Return where the reason itself begins: qmgr repeats one behind its own words."""
     while _is(p, i, e, b"delivery temporarily suspended: ", 32):
         i += 32
@@ -102,9 +100,7 @@ def unwrapped(
 @cython.cfunc
 @cython.nogil
 @cython.exceptval(check=False)
-def host_end(
-    p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t
-) -> cython.Py_ssize_t:
+def host_end(p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t) -> cython.Py_ssize_t:
     """Return the end of the host name that p[i:e] begins with."""
     while i < e and p[i] > 32 and not (p[i] == 91 or p[i] == 58 or p[i] == 44 or p[i] == 59):
         i += 1
@@ -114,9 +110,7 @@ def host_end(
 @cython.cfunc
 @cython.nogil
 @cython.exceptval(check=False)
-def _word_end(
-    p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t
-) -> cython.Py_ssize_t:
+def _word_end(p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t) -> cython.Py_ssize_t:
     while i < e and p[i] > 32:
         i += 1
     return i
@@ -125,9 +119,7 @@ def _word_end(
 @cython.cfunc
 @cython.nogil
 @cython.exceptval(check=False)
-def failed_host(
-    p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t
-) -> cython.Py_ssize_t:
+def failed_host(p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t) -> cython.Py_ssize_t:
     """Return where the name of the host begins that a reason blames, or -1."""
     j: cython.Py_ssize_t
     i = unwrapped(p, i, e)
@@ -169,9 +161,7 @@ def failed_host(
 @cython.cfunc
 @cython.nogil
 @cython.exceptval(check=False)
-def _after_host(
-    p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t
-) -> cython.Py_ssize_t:
+def _after_host(p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t) -> cython.Py_ssize_t:
     """Return the place behind ``name[ip]:port`` at p[i:e]."""
     j: cython.Py_ssize_t
     i = host_end(p, i, e)
@@ -208,9 +198,7 @@ class Templates:
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(check=False)
-    def code(
-        self, p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t
-    ) -> cython.int:
+    def code(self, p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t) -> cython.int:
         """Return the code of the template of the reason p[i:e]; -1 where nothing is left of it."""
         self._n = 0
         self._is_full = False
@@ -223,9 +211,7 @@ class Templates:
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(check=False)
-    def _write(
-        self, p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t
-    ) -> cython.void:
+    def _write(self, p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t) -> cython.void:
         j: cython.Py_ssize_t
         kinds: cython.int
         if e - i > _READ_BYTES:
@@ -249,6 +235,8 @@ class Templates:
             if self._n >= 8 and self._ends(b"hostname", 8) and find(p, 46, i, j - 1) >= 0:
                 # Before "verification failed" or "does not resolve" stands a name, any name.
                 self._close(p, i, j)
+                i = j
+            elif _is(p, j, e, b" Saved", 6):  # Dovecot's id of a delivery
                 i = j
             elif kinds & _LOOK:
                 i = self._token(p, i, j, e)
@@ -285,6 +273,15 @@ class Templates:
         elif _is(p, i, e, b"conversation with ", 18):
             self._put(p, i, i + 12)
             return _after_host(p, i + 18, e)
+        elif _is(p, i, e, b"mail for ", 9):
+            self._put(p, i, i + 4)
+            return _after_host(p, i + 9, e)
+        elif _is(p, i, e, b"no MX host for ", 15):
+            self._put(p, i, i + 10)
+            return _after_host(p, i + 15, e)
+        elif _is(p, i, e, b"unable to look up host ", 23):
+            self._put(p, i, i + 22)
+            return _after_host(p, i + 23, e)
         return i
 
     @cython.cfunc
@@ -374,9 +371,7 @@ class Templates:
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(check=False)
-    def _put(
-        self, p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t
-    ) -> cython.void:
+    def _put(self, p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t) -> cython.void:
         """Write a token, after a space unless it is mere punctuation; none that is cut."""
         n: cython.int = cython.cast(cython.int, e - i)
         k: cython.Py_ssize_t
@@ -410,9 +405,7 @@ class Templates:
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(check=False)
-    def _close(
-        self, p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t
-    ) -> cython.void:
+    def _close(self, p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t) -> cython.void:
         """Write the last mark of a token that is left out, so that clauses stay apart."""
         if (
             e > i
@@ -452,9 +445,7 @@ class Templates:
 @cython.cfunc
 @cython.nogil
 @cython.exceptval(check=False)
-def _before_unit(
-    p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t
-) -> cython.bint:
+def _before_unit(p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t) -> cython.bint:
     """Tell whether a unit of time follows: the number before it differs at each attempt."""
     if i < e and p[i] == 32:
         i += 1

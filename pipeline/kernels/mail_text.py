@@ -98,9 +98,7 @@ def rfind_text(
 @cython.cfunc
 @cython.nogil
 @cython.exceptval(check=False)
-def token_end(
-    p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t
-) -> cython.Py_ssize_t:
+def token_end(p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t) -> cython.Py_ssize_t:
     """Return the first place of a space, comma, semicolon or colon in p[i:e], or ``e``."""
     while i < e and p[i] != 32 and p[i] != 44 and p[i] != 58 and p[i] != 59:
         i += 1
@@ -110,9 +108,7 @@ def token_end(
 @cython.cfunc
 @cython.nogil
 @cython.exceptval(check=False)
-def digits_end(
-    p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t
-) -> cython.Py_ssize_t:
+def digits_end(p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t) -> cython.Py_ssize_t:
     """Return the place behind the digits that p[i:e] begins with."""
     while i < e and _kinds[p[i]] & _DIGIT:
         i += 1
@@ -221,9 +217,7 @@ def bracket_end(
 @cython.cfunc
 @cython.nogil
 @cython.exceptval(check=False)
-def queue_id(
-    p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t
-) -> cython.Py_ssize_t:
+def queue_id(p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t) -> cython.Py_ssize_t:
     """Look for a queue id at p[i:e]: 6 or more letters and digits before ``: `` or the end.
 
     Short: upper hexadecimal, 5 digits of microseconds, then the inode. Long: base 52 (no
