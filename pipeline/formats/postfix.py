@@ -20,6 +20,7 @@ from pipeline.kernels.mail_names import (
 __all__ = [
     "ALL_COLUMNS",
     "COLUMNS",
+    "DAEMONS",
     "EVENTS",
     "KINDS",
     "LINKS",
@@ -27,6 +28,7 @@ __all__ = [
     "STAGES",
     "STATUSES",
     "daemon_class",
+    "load_samples",
     "split_process",
 ]
 
@@ -117,3 +119,16 @@ def daemon_class(daemon: str) -> int:
     """Return the kind of a Postfix daemon as the kernel's ``daemons`` wants it, never 0."""
     kind = _CLASSES.get(daemon, "policy" if daemon.startswith("policy") else "any")
     return DAEMONS.index(kind)
+
+
+def load_samples() -> list[tuple[str, dict[str, str | int]]]:
+    """Return made-up lines of every event (process and message), each with all its fields.
+
+    ``repeats`` is left out where it is 1.
+    """
+    import tomllib
+    from pathlib import Path
+
+    path = Path(__file__).with_name("postfix_samples.toml")
+    tables = tomllib.loads(path.read_text(encoding="utf-8"))["sample"]
+    return [(table["line"], table["fields"]) for table in tables]

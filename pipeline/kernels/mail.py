@@ -9,6 +9,7 @@ behind its head is read only where a column needs it.
 import cython
 
 if cython.compiled:
+    from cython.cimports.libc.string import memchr, memcmp
     from cython.cimports.pipeline.kernels.mail_columns import Columns
     from cython.cimports.pipeline.kernels.mail_fields import Fields
     from cython.cimports.pipeline.kernels.mail_text import (
@@ -16,15 +17,13 @@ if cython.compiled:
         digits_end,
         find,
         find_text,
-        is_queue_id,
         micros,
-        queue_id_end,
+        queue_id,
         rfind_text,
         token_end,
         whole,
     )
     from cython.cimports.pipeline.kernels.mail_words import Words
-    from cython.cimports.pipeline.kernels.marks import begins
 else:
     from pipeline.kernels.mail_columns import Columns
     from pipeline.kernels.mail_fields import Fields
@@ -33,9 +32,8 @@ else:
         digits_end,
         find,
         find_text,
-        is_queue_id,
         micros,
-        queue_id_end,
+        queue_id,
         rfind_text,
         token_end,
         whole,
@@ -50,12 +48,30 @@ __all__ = ["CODES", "COLUMNS", "COMPILED", "EVENTS", "LINKS", "STAGES", "STATUSE
 
 COMPILED = cython.compiled
 
+# The columns that need parts of a line to be read which nothing else needs.
+_DELAYS = cython.declare(
+    cython.ulonglong, sum(COLUMNS[f"delay_{part}_us"] for part in ("a", "b", "c", "d"))
+)
+_OUTCOME = cython.declare(
+    cython.ulonglong,
+    sum(
+        COLUMNS[name]
+        for name in ("reason", "reason_group", "failed_host", "child_id", "link", "code")
+    ),
+)
+_FROM = cython.declare(cython.ulonglong, COLUMNS["size"] | COLUMNS["nrcpt"])
+_CLIENT = cython.declare(
+    cython.ulonglong, sum(COLUMNS[name] for name in ("client", "client_ip", "tally", "detail"))
+)
+
 EVENT = cython.declare(cython.int, PLACES["event"])
 STATUS = cython.declare(cython.int, PLACES["status"])
 LINK = cython.declare(cython.int, PLACES["link"])
 QUEUE_ID = cython.declare(cython.int, PLACES["queue_id"])
 SENDER = cython.declare(cython.int, PLACES["sender"])
 RECIPIENT = cython.declare(cython.int, PLACES["recipient"])
+RELAY = cython.declare(cython.int, PLACES["relay"])
+RELAY_IP = cython.declare(cython.int, PLACES["relay_ip"])
 ORIG_TO = cython.declare(cython.int, PLACES["orig_to"])
 DSN = cython.declare(cython.int, PLACES["dsn"])
 REASON_TEXT = cython.declare(cython.int, PLACES["reason"])
@@ -111,6 +127,44 @@ PICKUP = cython.declare(cython.int, names.PICKUP)
 FOR = cython.declare(cython.int, names.FOR)
 
 
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def _is(
+    p: cython.p_uchar,
+    i: cython.Py_ssize_t,
+    e: cython.Py_ssize_t,
+    text: cython.p_const_char,
+    n: cython.int,
+) -> cython.bint:
+    """Tell whether p[i:e] begins with the n bytes of a text, a constant.
+
+    ``marks.begins`` once more: no compiler inlines a function of another module, and inlined this
+    is a comparison or two of words.
+    """
+    if cython.compiled:
+        return e - i >= n and memcmp(p + i, text, n) == 0
+    else:
+        return begins(p, i, e, text, n)
+
+
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def _comma(p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t) -> cython.Py_ssize_t:
+    """Return the first place of a comma in p[i:e], or ``e``."""
+    if cython.compiled:
+        q: cython.p_uchar = (
+            cython.cast(cython.p_uchar, memchr(p + i, 44, e - i)) if e > i else cython.NULL
+        )
+        return q - p if q != cython.NULL else e
+    else:
+        at = bytes(p[i:e]).find(b",")
+        return i + at if at >= 0 else e
+
+
 @cython.cclass
 class Heads:
     """A table of heads: which one a text begins with, its event and how the rest is read."""
@@ -159,6 +213,7 @@ class MailParser:
         it is emptied between two calls only.
     """
 
+    mask: cython.ulonglong
     out: Columns
     fields: Fields
     heads: Heads
@@ -166,6 +221,7 @@ class MailParser:
     status_words: Words
 
     def __init__(self, max_rows: cython.int, columns_mask: cython.ulonglong):
+        self.mask = columns_mask
         self.out = Columns(max_rows, columns_mask)
         self.fields = Fields(self.out)
         self.heads = Heads(names.HEADS)
@@ -263,33 +319,45 @@ class MailParser:
         e: cython.Py_ssize_t,
         daemon: cython.int,
     ) -> cython.void:
+        found: cython.Py_ssize_t
         j: cython.Py_ssize_t
         repeats: cython.longlong = 1
-        if begins(p, i, e, b"message repeated ", 17):
+        if _is(p, i, e, b"message repeated ", 17):
             j = digits_end(p, i + 17, e)
-            if begins(p, j, e, b" times: [", 9) and whole(p, i + 17, j) > 0:
+            if _is(p, j, e, b" times: [", 9) and whole(p, i + 17, j) > 0:
                 repeats = whole(p, i + 17, j)
                 i = j + 9
                 if i < e and p[i] == 32:
                     i += 1
                 if e > i and p[e - 1] == 93:
                     e -= 1
-        self.out.number(REPEATS, repeats)
+        if self._wants(REPEATS):
+            self.out.number(REPEATS, repeats)
         while e > i and p[e - 1] == 32:
             e -= 1
-        j = queue_id_end(p, i, e)
-        if j < 0:
+        found = queue_id(p, i, e)
+        j = found >> 1
+        if j == 0 or j == e:
             self._headed(p, i, e, daemon, self.heads)
-        elif is_queue_id(p, i, j):
-            self.out.text(QUEUE_ID, p, i, j)
+        elif found & 1:
+            if self._wants(QUEUE_ID):
+                self.out.text(QUEUE_ID, p, i, j)
             self._queued(p, j + 2, e, daemon)
-        elif j == i + 7 and begins(p, i, e, b"NOQUEUE", 7):
-            self._queued(p, j + 2, e, daemon)
-        elif _follows_an_id(p, j + 2, e):
+        elif _is(p, i, e, b"NOQUEUE: ", 9):
+            self._queued(p, i + 9, e, daemon)
+        elif _follows_an_id(p, i, j + 2, e):
             self.out.text(QUEUE_ID, p, i, j)
             self._queued(p, j + 2, e, daemon)
         else:
             self._headed(p, i, e, daemon, self.heads)
+
+    @cython.cfunc
+    @cython.inline
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def _wants(self, column: cython.int) -> cython.bint:
+        """Tell whether a column is built. Asked before a call that is likely to be in vain."""
+        return (self.mask >> column) & 1
 
     @cython.cfunc
     @cython.nogil
@@ -302,13 +370,13 @@ class MailParser:
         daemon: cython.int,
     ) -> cython.void:
         """Read what follows a queue id; the commonest lines first."""
-        if begins(p, i, e, b"to=<", 4):
+        if _is(p, i, e, b"to=<", 4):
             self._delivery(p, i + 4, e)
-        elif begins(p, i, e, b"from=<", 6):
+        elif _is(p, i, e, b"from=<", 6):
             self._from(p, i + 6, e)
-        elif e - i == 7 and begins(p, i, e, b"removed", 7):
+        elif e - i == 7 and _is(p, i, e, b"removed", 7):
             self.out.code(EVENT, E_REMOVED)
-        elif begins(p, i, e, b"client=", 7):
+        elif _is(p, i, e, b"client=", 7):
             self.out.code(EVENT, E_CLIENT)
             i = self.fields.client(p, i + 7, e)
             self.fields.attributes(p, i, e)
@@ -325,45 +393,42 @@ class MailParser:
         k: cython.Py_ssize_t
         self.out.code(EVENT, E_DELIVERY)
         k = bracket_end(p, i, e, True)
-        self.out.text(RECIPIENT, p, i, k)
+        if self._wants(RECIPIENT):
+            self.out.text(RECIPIENT, p, i, k)
         i = k + 1
         while i < e:
             if p[i] == 44:
                 i += 1
             if i < e and p[i] == 32:
                 i += 1
-            if begins(p, i, e, b"status=", 7):
+            if _is(p, i, e, b"status=", 7):
                 self._status(p, i + 7, e)
                 return
-            if begins(p, i, e, b"orig_to=<", 9):
+            if _is(p, i, e, b"orig_to=<", 9):
                 k = bracket_end(p, i + 9, e, True)
                 self.out.text(ORIG_TO, p, i + 9, k)
                 i = k + 1
                 continue
-            k = find(p, 44, i, e)
-            if k < 0:
-                k = e
-            if begins(p, i, e, b"relay=", 6):
-                self.fields.relay(p, i + 6, k)
-            elif begins(p, i, e, b"delays=", 7):
-                self._delays(p, i + 7, k)
-            elif begins(p, i, e, b"delay=", 6):
-                self.out.number(DELAY, micros(p, i + 6, k))
-            elif begins(p, i, e, b"dsn=", 4):
+            k = _comma(p, i, e)
+            if _is(p, i, e, b"relay=", 6):
+                if self._wants(RELAY) or self._wants(RELAY_IP):
+                    self.fields.relay(p, i + 6, k)
+            elif _is(p, i, e, b"delay", 5):
+                if _is(p, i, e, b"delays=", 7):
+                    if self.mask & _DELAYS:
+                        self._delays(p, i + 7, k)
+                elif _is(p, i, e, b"delay=", 6) and self._wants(DELAY):
+                    self.out.number(DELAY, micros(p, i + 6, k))
+            elif self._wants(DSN) and _is(p, i, e, b"dsn=", 4):
                 self.out.text(DSN, p, i + 4, k)
             i = k
 
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(check=False)
-    def _delays(
-        self, p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t
-    ) -> cython.void:
+    def _delays(self, p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t) -> cython.void:
         k: cython.int
         j: cython.Py_ssize_t
-        if not self.out.wants(DELAY_A) and not self.out.wants(DELAY_A + 1):
-            if not self.out.wants(DELAY_A + 2) and not self.out.wants(DELAY_A + 3):
-                return
         for k in range(4):
             j = find(p, 47, i, e)
             if j < 0:
@@ -376,14 +441,14 @@ class MailParser:
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(check=False)
-    def _status(
-        self, p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t
-    ) -> cython.void:
+    def _status(self, p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t) -> cython.void:
         """Read ``STATUS (reason)``; a line that was cut lacks the last ``)``."""
         j: cython.Py_ssize_t = token_end(p, i, e)
-        k: cython.int = self.status_words.find_word(p, i, j)
-        self.out.code(STATUS, k + 1 if k >= 0 else self.status_words.n + 1)
-        if begins(p, j, e, b" (", 2):
+        k: cython.int
+        if self._wants(STATUS):
+            k = self.status_words.find_word(p, i, j)
+            self.out.code(STATUS, k + 1 if k >= 0 else self.status_words.n + 1)
+        if self.mask & _OUTCOME and _is(p, j, e, b" (", 2):
             j += 2
             if e > j and p[e - 1] == 41:
                 e -= 1
@@ -392,27 +457,29 @@ class MailParser:
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(check=False)
-    def _from(
-        self, p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t
-    ) -> cython.void:
+    def _from(self, p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t) -> cython.void:
         """Read qmgr's ``ADDRESS>, size=…, nrcpt=… (queue active)`` or ``ADDRESS>, status=…``."""
         k: cython.Py_ssize_t = bracket_end(p, i, e, True)
         place: cython.int
         is_expired: cython.bint = False
-        self.out.text(SENDER, p, i, k)
+        if self._wants(SENDER):
+            self.out.text(SENDER, p, i, k)
         i = k + 1
+        if not self.mask & _FROM and _is(p, i, e, b", size=", 7):
+            self.out.code(EVENT, E_ACTIVE)
+            return
         while i < e:
             if p[i] == 44:
                 i += 1
             if i < e and p[i] == 32:
                 i += 1
             k = token_end(p, i, e)
-            if begins(p, i, e, b"size=", 5):
+            if _is(p, i, e, b"size=", 5):
                 self.out.number(SIZE, whole(p, i + 5, k))
-            elif begins(p, i, e, b"nrcpt=", 6):
+            elif _is(p, i, e, b"nrcpt=", 6):
                 self.out.number(NRCPT, whole(p, i + 6, k))
                 break
-            elif begins(p, i, e, b"status=", 7):
+            elif _is(p, i, e, b"status=", 7):
                 is_expired = True
                 place = self.status_words.find_word(p, i + 7, k)
                 self.out.code(STATUS, place + 1 if place >= 0 else self.status_words.n + 1)
@@ -443,6 +510,8 @@ class MailParser:
             j = i + heads.lengths[place]
         elif daemon == D_POLICY:
             event = E_POLICY
+        elif _names_peer(p, i, e):
+            event = E_TLS
         if form == WARNING:
             self._warning(p, j, e, daemon)
             return
@@ -454,6 +523,8 @@ class MailParser:
         elif form == DETAIL:
             self.out.text(DETAIL_TEXT, p, j, e)
         elif form == CLIENT:
+            if not self.mask & _CLIENT:
+                return
             k = self.fields.client(p, j, e)
             if event == E_DISCONNECT:
                 if k + 1 < e and p[k] == 32:
@@ -478,7 +549,7 @@ class MailParser:
             k = self.fields.server(p, j, e)
             self.fields.rest(p, k, e)
         elif form == CHILD:
-            if is_queue_id(p, j, e):
+            if queue_id(p, j, e) == 2 * e + 1:
                 self.out.text(CHILD_ID, p, j, e)
                 self.out.code(LINK, heads.links[place])
         elif form == MESSAGE_ID:
@@ -508,8 +579,8 @@ class MailParser:
             if k >= 0:
                 self.fields.server(p, k + 5, e)
         elif form == LISTED:
-            k = token_end(p, j, e)
-            while k < e and p[k] != 32:  # an IPv6 address has colons
+            k = j
+            while k < e and p[k] != 32:
                 k += 1
             self.out.text(CLIENT_IP, p, j, k)
             j = find_text(p, k, e, b" by domain ", 11)
@@ -529,9 +600,7 @@ class MailParser:
         j: cython.Py_ssize_t
         k: cython.Py_ssize_t
         if daemon == D_CLEANUP and (
-            begins(p, i, e, b"header ", 7)
-            or begins(p, i, e, b"body ", 5)
-            or begins(p, i, e, b"content ", 8)
+            _is(p, i, e, b"header ", 7) or _is(p, i, e, b"body ", 5) or _is(p, i, e, b"content ", 8)
         ):
             self.out.code(EVENT, E_WARN)
             self.fields.action(p, i, e)
@@ -541,10 +610,10 @@ class MailParser:
             j += 1
         if j < e and p[j] == 91:
             j = find(p, 93, j, e)
-            if j >= 0 and begins(p, j, e, b"]: ", 3):
+            if j >= 0 and _is(p, j, e, b"]: ", 3):
                 self.fields.client(p, i, j + 1)
                 j += 3
-                if begins(p, j, e, b"SASL ", 5):
+                if _is(p, j, e, b"SASL ", 5):
                     k = find_text(p, j + 5, e, b" authentication ", 16)
                     if k >= 0:
                         self.out.code(EVENT, E_SASL_FAILED)
@@ -561,9 +630,7 @@ class MailParser:
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(check=False)
-    def _login(
-        self, p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t
-    ) -> cython.void:
+    def _login(self, p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t) -> cython.void:
         """Read ``failed: reason, sasl_username=name``; the name may be missing, the reason empty."""
         j: cython.Py_ssize_t = rfind_text(p, i, e, b", sasl_username=", 16)
         if j >= 0:
@@ -589,18 +656,16 @@ class MailParser:
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(check=False)
-    def _pickup(
-        self, p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t
-    ) -> cython.void:
+    def _pickup(self, p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t) -> cython.void:
         """Read ``uid=N from=<name>``; older ones say ``from=name`` or ``sender=name``."""
         k: cython.Py_ssize_t
-        if begins(p, i, e, b"uid=", 4):
+        if _is(p, i, e, b"uid=", 4):
             k = digits_end(p, i + 4, e)
             self.out.number(UID, whole(p, i + 4, k))
             i = k + 1
-        if begins(p, i, e, b"from=", 5):
+        if _is(p, i, e, b"from=", 5):
             i += 5
-        elif begins(p, i, e, b"sender=", 7):
+        elif _is(p, i, e, b"sender=", 7):
             i += 7
         else:
             return
@@ -615,17 +680,37 @@ class MailParser:
 @cython.nogil
 @cython.exceptval(check=False)
 def _follows_an_id(
-    p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t
+    p: cython.p_uchar, start: cython.Py_ssize_t, i: cython.Py_ssize_t, e: cython.Py_ssize_t
 ) -> cython.bint:
     """Tell whether p[i:e] is something that Postfix writes behind a queue id only.
 
-    Logs that were made up or made anonymous have ids of any letters.
+    Logs that were made up or made anonymous have ids of any letters, but digits among them.
     """
-    return (
-        begins(p, i, e, b"to=<", 4)
-        or begins(p, i, e, b"from=<", 6)
-        or begins(p, i, e, b"client=", 7)
-        or begins(p, i, e, b"message-id=", 11)
-        or begins(p, i, e, b"uid=", 4)
-        or (e - i == 7 and begins(p, i, e, b"removed", 7))
+    while start < i and not 48 <= p[start] <= 57:
+        start += 1
+    return start < i and (
+        _is(p, i, e, b"to=<", 4)
+        or _is(p, i, e, b"from=<", 6)
+        or _is(p, i, e, b"client=", 7)
+        or _is(p, i, e, b"message-id=", 11)
+        or _is(p, i, e, b"uid=", 4)
+        or (e - i == 7 and _is(p, i, e, b"removed", 7))
     )
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _names_peer(p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t) -> cython.bint:
+    """Tell whether p[i:e] begins with ``name[ip]: `` or ``name[ip]:port: ``, as TLS lines do."""
+    while i < e and p[i] > 32 and p[i] != 91:
+        i += 1
+    if i >= e or p[i] != 91:
+        return False
+    i = find(p, 93, i, e)
+    if i < 0:
+        return False
+    i += 1
+    if i + 1 < e and p[i] == 58 and p[i + 1] != 32:
+        i = digits_end(p, i + 1, e)
+    return _is(p, i, e, b": ", 2)

@@ -172,17 +172,25 @@ class Columns:
             e = i
         at = 4 * (cython.cast(cython.Py_ssize_t, place) * self.max_rows + self.row)
         if cython.compiled:
+            # As write_view, whose loop over bytes is slow for queue ids and names. The view is
+            # zero; copies of fixed sizes, one over the end of the other, are plain moves.
             out: cython.p_int = self._texts + at
+            to: cython.p_char = cython.cast(cython.p_char, out + 1)
             n: cython.Py_ssize_t = e - i
             out[0] = cython.cast(cython.int, n)
-            out[1] = 0
-            out[2] = 0
-            out[3] = 0
             if n > 12:
-                memcpy(out + 1, p + i, 4)
+                memcpy(to, p + i, 4)
                 out[3] = cython.cast(cython.int, i)
+            elif n >= 8:
+                memcpy(to, p + i, 8)
+                memcpy(to + n - 4, p + e - 4, 4)
+            elif n >= 4:
+                memcpy(to, p + i, 4)
+                memcpy(to + n - 4, p + e - 4, 4)
             else:
-                memcpy(out + 1, p + i, n)
+                while n > 0:
+                    n -= 1
+                    to[n] = p[i + n]
         else:
             write_view(self._texts[at : at + 4], p, i, e)
 

@@ -9,7 +9,7 @@ cdef class Fields:
     cdef public Templates templates
     cdef Columns out
     cdef Words stages
-    cdef bint _wants_reason
+    cdef unsigned long long mask
     cdef bint wants_client(self) noexcept nogil
     cdef Py_ssize_t client(self, unsigned char *p, Py_ssize_t i, Py_ssize_t e) noexcept nogil
     cdef void bracketed_client(self, unsigned char *p, Py_ssize_t i, Py_ssize_t e) noexcept nogil
@@ -24,5 +24,6 @@ cdef class Fields:
     cdef void host(self, unsigned char *p, Py_ssize_t i, Py_ssize_t e) noexcept nogil
     cdef void attributes(self, unsigned char *p, Py_ssize_t i, Py_ssize_t e) noexcept nogil
     cdef void action(self, unsigned char *p, Py_ssize_t i, Py_ssize_t e) noexcept nogil
+    cdef void _content(self, unsigned char *p, Py_ssize_t i, Py_ssize_t e) noexcept nogil
     cdef void reply(self, unsigned char *p, Py_ssize_t i, Py_ssize_t e) noexcept nogil
     cdef Py_ssize_t envelope(self, unsigned char *p, Py_ssize_t i, Py_ssize_t e) noexcept nogil

@@ -7,9 +7,8 @@ from mmap import mmap
 import cython
 
 if cython.compiled:
-    from cython.cimports.libc.string import memcpy
+    from cython.cimports.libc.string import memcmp, memcpy
     from cython.cimports.pipeline.kernels.mail_text import find, find_text
-    from cython.cimports.pipeline.kernels.marks import begins
     from cython.cimports.pipeline.kernels.names import Interner
 else:
     from pipeline.kernels.mail_text import find, find_text
@@ -67,13 +66,33 @@ else:
 
 
 @cython.cfunc
+@cython.inline
 @cython.nogil
 @cython.exceptval(check=False)
-def unwrapped(
-    p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t
-) -> cython.Py_ssize_t:
+def _is(
+    p: cython.p_uchar,
+    i: cython.Py_ssize_t,
+    e: cython.Py_ssize_t,
+    text: cython.p_const_char,
+    n: cython.int,
+) -> cython.bint:
+    """Tell whether p[i:e] begins with the n bytes of a text, a constant.
+
+    ``marks.begins`` once more: no compiler inlines a function of another module, and inlined this
+    is a comparison or two of words.
+    """
+    if cython.compiled:
+        return e - i >= n and memcmp(p + i, text, n) == 0
+    else:
+        return begins(p, i, e, text, n)
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def unwrapped(p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t) -> cython.Py_ssize_t:
     """Return where the reason itself begins: qmgr repeats one behind its own words."""
-    while begins(p, i, e, b"delivery temporarily suspended: ", 32):
+    while _is(p, i, e, b"delivery temporarily suspended: ", 32):
         i += 32
     return i
 
@@ -81,9 +100,7 @@ def unwrapped(
 @cython.cfunc
 @cython.nogil
 @cython.exceptval(check=False)
-def host_end(
-    p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t
-) -> cython.Py_ssize_t:
+def host_end(p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t) -> cython.Py_ssize_t:
     """Return the end of the host name that p[i:e] begins with."""
     while i < e and p[i] > 32 and not (p[i] == 91 or p[i] == 58 or p[i] == 44 or p[i] == 59):
         i += 1
@@ -93,9 +110,7 @@ def host_end(
 @cython.cfunc
 @cython.nogil
 @cython.exceptval(check=False)
-def _word_end(
-    p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t
-) -> cython.Py_ssize_t:
+def _word_end(p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t) -> cython.Py_ssize_t:
     while i < e and p[i] > 32:
         i += 1
     return i
@@ -104,30 +119,28 @@ def _word_end(
 @cython.cfunc
 @cython.nogil
 @cython.exceptval(check=False)
-def failed_host(
-    p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t
-) -> cython.Py_ssize_t:
+def failed_host(p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t) -> cython.Py_ssize_t:
     """Return where the name of the host begins that a reason blames, or -1."""
     j: cython.Py_ssize_t
     i = unwrapped(p, i, e)
     if i >= e:
         return -1
     if p[i] == 99:  # c
-        if begins(p, i, e, b"connect to ", 11):
+        if _is(p, i, e, b"connect to ", 11):
             return i + 11
-        if begins(p, i, e, b"conversation with ", 18):
+        if _is(p, i, e, b"conversation with ", 18):
             return i + 18
-        if begins(p, i, e, b"cannot authenticate to server ", 30):
+        if _is(p, i, e, b"cannot authenticate to server ", 30):
             return i + 30
-    elif p[i] == 104 and begins(p, i, e, b"host ", 5):
+    elif p[i] == 104 and _is(p, i, e, b"host ", 5):
         return i + 5
-    elif p[i] == 108 and begins(p, i, e, b"lost connection with ", 21):
+    elif p[i] == 108 and _is(p, i, e, b"lost connection with ", 21):
         return i + 21
-    elif p[i] == 117 and begins(p, i, e, b"unable to look up host ", 23):
+    elif p[i] == 117 and _is(p, i, e, b"unable to look up host ", 23):
         return i + 23
-    elif p[i] == 109 and begins(p, i, e, b"mail for ", 9):
+    elif p[i] == 109 and _is(p, i, e, b"mail for ", 9):
         return i + 9 if find_text(p, i, e, b" loops back to myself", 21) >= 0 else -1
-    elif p[i] == 110 and begins(p, i, e, b"no MX host for ", 15):
+    elif p[i] == 110 and _is(p, i, e, b"no MX host for ", 15):
         return i + 15
     j = find_text(p, i, e, b" for name=", 10)
     if j >= 0:
@@ -138,7 +151,7 @@ def failed_host(
     j = find_text(p, i, e, b"; server ", 9)
     if j >= 0:
         return j + 9
-    if begins(p, i, e, b"TLS ", 4) or begins(p, i, e, b"Cannot start TLS", 16):
+    if _is(p, i, e, b"TLS ", 4) or _is(p, i, e, b"Cannot start TLS", 16):
         j = find_text(p, i, e, b" to ", 4)
         if j >= 0 and find(p, 91, j, e) >= 0:
             return j + 4
@@ -148,9 +161,7 @@ def failed_host(
 @cython.cfunc
 @cython.nogil
 @cython.exceptval(check=False)
-def _after_host(
-    p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t
-) -> cython.Py_ssize_t:
+def _after_host(p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t) -> cython.Py_ssize_t:
     """Return the place behind ``name[ip]:port`` at p[i:e]."""
     j: cython.Py_ssize_t
     i = host_end(p, i, e)
@@ -187,9 +198,7 @@ class Templates:
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(check=False)
-    def code(
-        self, p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t
-    ) -> cython.int:
+    def code(self, p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t) -> cython.int:
         """Return the code of the template of the reason p[i:e]; -1 where nothing is left of it."""
         self._n = 0
         self._is_full = False
@@ -202,19 +211,17 @@ class Templates:
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(check=False)
-    def _write(
-        self, p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t
-    ) -> cython.void:
+    def _write(self, p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t) -> cython.void:
         j: cython.Py_ssize_t
         kinds: cython.int
         if e - i > _READ_BYTES:
             e = i + _READ_BYTES
-        j = find_text(p, i, e, b" (in reply to ", 14)
-        if j >= 0:
-            e = j
-        j = find_text(p, i, e, b" (port ", 7)
-        if j >= 0:
-            e = j
+        j = find(p, 40, i, e)
+        while j >= 0:
+            if _is(p, j, e, b"(in reply to ", 13) or _is(p, j, e, b"(port ", 6):
+                e = j
+                break
+            j = find(p, 40, j + 1, e)
         i = self._head(p, unwrapped(p, i, e), e)
         while i < e and not self._is_full:
             if p[i] <= 32:
@@ -229,11 +236,13 @@ class Templates:
                 # Before "verification failed" or "does not resolve" stands a name, any name.
                 self._close(p, i, j)
                 i = j
+            elif _is(p, j, e, b" Saved", 6):  # Dovecot's id of a delivery
+                i = j
             elif kinds & _LOOK:
                 i = self._token(p, i, j, e)
-            elif j - i == 6 and begins(p, i, e, b"queued as ", 10):
+            elif j - i == 6 and _is(p, i, e, b"queued as ", 10):
                 i = _word_end(p, j + 4, e)
-            elif j - i == 9 and begins(p, i, e, b"forwarded as ", 13):
+            elif j - i == 9 and _is(p, i, e, b"forwarded as ", 13):
                 self._put(p, i, j)
                 i = _word_end(p, j + 4, e)
             else:
@@ -248,22 +257,31 @@ class Templates:
     ) -> cython.Py_ssize_t:
         """Take off the head that names a host; return where the rest begins."""
         j: cython.Py_ssize_t
-        if begins(p, i, e, b"host ", 5):
+        if _is(p, i, e, b"host ", 5):
             j = _after_host(p, i + 5, e)
-            if begins(p, j, e, b" said: ", 7):
+            if _is(p, j, e, b" said: ", 7):
                 return j + 7
-            if begins(p, j, e, b" refused to talk to me: ", 24):
+            if _is(p, j, e, b" refused to talk to me: ", 24):
                 return j + 1
-        elif begins(p, i, e, b"connect to ", 11):
+        elif _is(p, i, e, b"connect to ", 11):
             j = _after_host(p, i + 11, e)
-            if begins(p, j, e, b": ", 2):
+            if _is(p, j, e, b": ", 2):
                 return j + 2
-        elif begins(p, i, e, b"lost connection with ", 21):
+        elif _is(p, i, e, b"lost connection with ", 21):
             self._put(p, i, i + 15)
             return _after_host(p, i + 21, e)
-        elif begins(p, i, e, b"conversation with ", 18):
+        elif _is(p, i, e, b"conversation with ", 18):
             self._put(p, i, i + 12)
             return _after_host(p, i + 18, e)
+        elif _is(p, i, e, b"mail for ", 9):
+            self._put(p, i, i + 4)
+            return _after_host(p, i + 9, e)
+        elif _is(p, i, e, b"no MX host for ", 15):
+            self._put(p, i, i + 10)
+            return _after_host(p, i + 15, e)
+        elif _is(p, i, e, b"unable to look up host ", 23):
+            self._put(p, i, i + 22)
+            return _after_host(p, i + 23, e)
         return i
 
     @cython.cfunc
@@ -322,7 +340,7 @@ class Templates:
         if k > i and k + 1 < e:
             self._close(p, i, e)
             return e
-        if begins(p, i, e, b"name=", 5):
+        if _is(p, i, e, b"name=", 5):
             if self._ends(b" for", 4):
                 self._n -= 4
             self._close(p, i, e)
@@ -353,9 +371,7 @@ class Templates:
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(check=False)
-    def _put(
-        self, p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t
-    ) -> cython.void:
+    def _put(self, p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t) -> cython.void:
         """Write a token, after a space unless it is mere punctuation; none that is cut."""
         n: cython.int = cython.cast(cython.int, e - i)
         k: cython.Py_ssize_t
@@ -389,9 +405,7 @@ class Templates:
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(check=False)
-    def _close(
-        self, p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t
-    ) -> cython.void:
+    def _close(self, p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t) -> cython.void:
         """Write the last mark of a token that is left out, so that clauses stay apart."""
         if (
             e > i
@@ -431,15 +445,13 @@ class Templates:
 @cython.cfunc
 @cython.nogil
 @cython.exceptval(check=False)
-def _before_unit(
-    p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t
-) -> cython.bint:
+def _before_unit(p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t) -> cython.bint:
     """Tell whether a unit of time follows: the number before it differs at each attempt."""
     if i < e and p[i] == 32:
         i += 1
     return (
-        begins(p, i, e, b"sec", 3)
-        or begins(p, i, e, b"min", 3)
-        or begins(p, i, e, b"hour", 4)
-        or begins(p, i, e, b"day", 3)
+        _is(p, i, e, b"sec", 3)
+        or _is(p, i, e, b"min", 3)
+        or _is(p, i, e, b"hour", 4)
+        or _is(p, i, e, b"day", 3)
     )

@@ -7,7 +7,6 @@ cdef long long whole(unsigned char *p, Py_ssize_t i, Py_ssize_t e) noexcept nogi
 cdef long long micros(unsigned char *p, Py_ssize_t i, Py_ssize_t e) noexcept nogil
 cdef bint is_address(unsigned char *p, Py_ssize_t i, Py_ssize_t e) noexcept nogil
 cdef Py_ssize_t bracket_end(unsigned char *p, Py_ssize_t i, Py_ssize_t e, bint before_comma) noexcept nogil
-cdef Py_ssize_t queue_id_end(unsigned char *p, Py_ssize_t i, Py_ssize_t e) noexcept nogil
-cdef bint is_queue_id(unsigned char *p, Py_ssize_t i, Py_ssize_t e) noexcept nogil
 cdef Py_ssize_t dsn_end(unsigned char *p, Py_ssize_t i, Py_ssize_t e) noexcept nogil
 cdef Py_ssize_t reply_code_end(unsigned char *p, Py_ssize_t i, Py_ssize_t e) noexcept nogil
+cdef Py_ssize_t queue_id(unsigned char *p, Py_ssize_t i, Py_ssize_t e) noexcept nogil

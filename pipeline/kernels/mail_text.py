@@ -98,9 +98,7 @@ def rfind_text(
 @cython.cfunc
 @cython.nogil
 @cython.exceptval(check=False)
-def token_end(
-    p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t
-) -> cython.Py_ssize_t:
+def token_end(p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t) -> cython.Py_ssize_t:
     """Return the first place of a space, comma, semicolon or colon in p[i:e], or ``e``."""
     while i < e and p[i] != 32 and p[i] != 44 and p[i] != 58 and p[i] != 59:
         i += 1
@@ -110,9 +108,7 @@ def token_end(
 @cython.cfunc
 @cython.nogil
 @cython.exceptval(check=False)
-def digits_end(
-    p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t
-) -> cython.Py_ssize_t:
+def digits_end(p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t) -> cython.Py_ssize_t:
     """Return the place behind the digits that p[i:e] begins with."""
     while i < e and _kinds[p[i]] & _DIGIT:
         i += 1
@@ -221,46 +217,42 @@ def bracket_end(
 @cython.cfunc
 @cython.nogil
 @cython.exceptval(check=False)
-def queue_id_end(
-    p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t
-) -> cython.Py_ssize_t:
-    """Return the end of what stands where a queue id does: letters and digits before ``: ``.
+def queue_id(p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t) -> cython.Py_ssize_t:
+    """Look for a queue id at p[i:e]: 6 or more letters and digits before ``: `` or the end.
 
-    -1 where there is nothing of the kind. `is_queue_id` tells the real ones.
+    Short: upper hexadecimal, 5 digits of microseconds, then the inode. Long: base 52 (no
+    vowels), 6 or more digits of seconds, 4 of microseconds, ``z``, then the inode, in which there
+    is no ``z``.
+
+    Returns
+    -------
+    int
+        0 where there is nothing of the kind, else 2 * (place behind it), and 1 more if it is a
+        queue id.
     """
     j: cython.Py_ssize_t = i
+    z: cython.Py_ssize_t
+    kind: cython.int
+    kinds: cython.int = _HEX | _LONG
     if e - i > 66:
         e = i + 66
-    while j < e and _kinds[p[j]] & _ALNUM:
-        j += 1
-    if j - i < 6 or j + 1 >= e or p[j] != 58 or p[j + 1] != 32:
-        return -1
-    return j
-
-
-@cython.cfunc
-@cython.nogil
-@cython.exceptval(check=False)
-def is_queue_id(p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t) -> cython.bint:
-    """Tell whether p[i:e] is a queue id.
-
-    Short: upper hexadecimal, 6 or more digits: 5 of microseconds, then the inode. Long: base 52
-    (no vowels): 6 or more of seconds, 4 of microseconds, ``z``, then the inode, in which there
-    is no ``z``.
-    """
-    j: cython.Py_ssize_t = i
-    z: cython.Py_ssize_t = -1
-    kinds: cython.int = _HEX | _LONG
-    if e - i < 6:
-        return False
     while j < e:
-        kinds &= _kinds[p[j]]
-        if p[j] == 122:
-            z = j
+        kind = _kinds[p[j]]
+        if not kind & _ALNUM:
+            break
+        kinds &= kind
         j += 1
+    if j - i < 6 or (j < e and not (p[j] == 58 and j + 1 < e and p[j + 1] == 32)):
+        return 0
     if kinds & _HEX:
-        return True
-    return kinds & _LONG != 0 and z >= i + 10 and z + 1 < e
+        return 2 * j + 1
+    if kinds & _LONG and j - i >= 12:
+        z = j - 1
+        while z > i and p[z] != 122:
+            z -= 1
+        if z >= i + 10 and z + 1 < j:
+            return 2 * j + 1
+    return 2 * j
 
 
 @cython.cfunc

@@ -18,22 +18,24 @@ def split_line(line: bytes) -> tuple[str, bytes]:
 class Parsed:
     """Rows of messages that one call parsed, and all that the parser let one see of it."""
 
-    def __init__(self, kernel, messages, kinds, mask, parser=None, is_clean=None):
-        block = bytearray(b"\n".join(messages) or b" ")
-        texts, at = [], 0
+    def __init__(
+        self, kernel, messages, kinds, mask, parser=None, *, before=b"", after=b"", is_dated=True
+    ):
+        block = bytearray(before + b"\n".join(messages) + after) or bytearray(1)
+        texts, at = [], len(before)
         for message in messages:
-            texts += [at, at + len(message)]
+            texts += [at, at + len(message)] if is_dated else [-1, -1]
             at += len(message) + 1
         n = len(messages)
         self.block, self.n, self.mask = block, n, mask
-        self.parser = parser or kernel.MailParser(max(n, 1), mask)
+        self.parser = parser or kernel.MailParser(n, mask)
         self.parser.parse(
             block,
             n,
-            memoryview(bytearray(struct.pack(f"{2 * n}i", *texts) or bytes(8))).cast("i"),
-            memoryview(bytearray(struct.pack(f"{n}i", *range(n)) or bytes(4))).cast("i"),
-            bytearray(kinds) or bytearray(1),
-            block.isascii() if is_clean is None else is_clean,
+            memoryview(bytearray(struct.pack(f"{2 * n}i", *texts))).cast("i"),
+            memoryview(bytearray(struct.pack(f"{n}i", *range(n)))).cast("i"),
+            bytearray(kinds),
+            block.isascii(),
         )
 
     def snapshot(self) -> list[object]:

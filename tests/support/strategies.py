@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
+from pipeline.formats.postfix import load_samples
+
 # Few letters and short lines, so that line ends often fall exactly on a split edge.
 _line = st.text("ab ", max_size=5).map(str.encode)
 
@@ -98,3 +100,36 @@ def hostile_text(draw: st.DrawFn) -> bytes:
         st.lists(st.one_of(header_line(), header_line(), st.binary(max_size=30)), max_size=8)
     )
     return draw(st.sampled_from([b"\n", b"\r\n"])).join(lines) + draw(st.sampled_from([b"", b"\n"]))
+
+
+_mail_fragments = [
+    "3D1C2A0F4B: ", "4bGh2K1Rn7z2xQp: ", "NOQUEUE: ", "KLMNO11111: ", "warning: ", "facade: ", "message repeated 3 times: [ ", "]",
+    "to=<", "from=<", "orig_to=<", ">, ", "> ", ">", "relay=", "mx.example.com[192.0.2.7]:25", "unknown[unknown]", "a[2001:db8::1]", ", ",
+    "delay=", "1.5", "0.1/0/0/1", "delays=", "354169", ".", "dsn=", "4.4.1", "status=", "sent", "deferred", "expired", " (", ")", "size=",
+    "nrcpt=", " (queue active)", "removed", "client=", "sasl_method=PLAIN", "sasl_username=", "message-id=<", "uid=0 ", "reject: ", "hold: ",
+    "proxy-reject: ", "RCPT", "header", "body", " from ", ": ", "550", " ", "5.1.1", "550 5.7.1 ", "<a@b.example>: ", "; from=<", "proto=SMTP",
+    " helo=<", "; ", '"', "\\", "<", "[", "]", "@", "host ", " said: ", "connect to ", "lost connection with ", "queued as ", "9A8B7C6D5E",
+    "forwarded as ", "delivery temporarily suspended: ", "(in reply to RCPT TO command)", " (port 25)", "https://x.example/?q=1", "hostname ",
+    "connect from ", "disconnect from ", "lost connection after ", "timeout after ", "CONNECT from ", "PASS NEW ", "DNSBL rank 3 for ",
+    "PREGREET 11 after 0.1 from ", "HANGUP after 1 from ", "BARE NEWLINE from ", "after CONNECT", "addr ", " by domain ", "statistics: ",
+    "sender non-delivery notification: ", "enabling PIX workarounds: ", " for ", "SASL LOGIN authentication failed: ", "name=", "mail for ",
+    "TLS connection established to ", "59 seconds", "id=0123-45", "\u00e4", "\0", "\u65e5\u672c", " Saved", "1234567", "::1", "word",
+]  # fmt: skip
+
+_samples = load_samples()
+
+
+@st.composite
+def mail_message(draw: st.DrawFn) -> bytes:
+    """A message that is nearly, or really, one of Postfix's; cut, or with strange bytes in it."""
+    text = "".join(draw(st.lists(st.sampled_from(_mail_fragments), max_size=14))).encode()
+    if draw(st.booleans()):
+        line, _ = draw(st.sampled_from(_samples))
+        sample = line.partition(": ")[2].encode()
+        at = draw(st.integers(0, len(sample)))
+        text = sample[:at] + text[: draw(st.integers(0, 40))] + sample[at:]
+    if text and draw(st.booleans()):
+        at = draw(st.integers(0, len(text) - 1))
+        end = draw(st.sampled_from([b"", text[at + 1 :]]))
+        text = text[:at] + draw(st.binary(max_size=2)) + end
+    return text.replace(b"\n", b" ")
