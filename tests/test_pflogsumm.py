@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from datetime import date, timedelta
 from pathlib import Path
 from subprocess import CalledProcessError
 
+import duckdb
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import UsageError
+from pipeline.pflogsumm import reasons
 from pipeline.pflogsumm.arguments import Arguments, parse_arguments
 from pipeline.pflogsumm.layout import lay_out
 from pipeline.pflogsumm.period import find_period
+from pipeline.pflogsumm.queries import build_queries, parties_sql, refusal_reason_sql, said_sql
 from pipeline.pflogsumm.sections import build_report
 from tests.support.mail_facts import read_facts
 from tests.support.mail_logs import mail_log
@@ -178,6 +182,69 @@ def test_what_is_wrong_here_is_wrong_there(args):
     """The original refuses the same arguments."""
     with pytest.raises(CalledProcessError):
         run_pflogsumm(args.split(), text="")
+
+
+# --- reasons ---------------------------------------------------------------------------------
+
+# Pieces that the cuts look for, so that most texts hold several of them.
+_PIECES = (
+    "550 ", "451 4.3.0 ", "504 5.5.2 ", "<a@x>", "<b;c>", ": ", "; ", ", ", ":", ";", ",", " ", "  ",
+    "[192.0.2.1]", "[192.0.2.1] ", " said: ", "http://x/", "from=<a@x>", "to=<b@y>", "to=<>", "to=<c d",
+    "Protocol error", "Sender address rejected", "Recipient address rejected", "User unknown ",
+    "Client host ", "client ", "blocked", " blocked using z", "word", "ä", "x" * 30, "y" * 61,
+)  # fmt: skip
+texts = st.lists(st.sampled_from(_PIECES), max_size=9).map("".join)
+
+
+@pytest.fixture(scope="module")
+def in_sql():
+    with duckdb.connect() as connection:
+
+        def run(expression, text, stage="RCPT"):
+            query = f"SELECT {expression} FROM (SELECT ? AS t, ? AS stage)"
+            return connection.execute(query, [text, stage]).fetchone()[0]
+
+        yield run
+
+
+@given(text=texts, length=st.integers(4, 70))
+def test_sql_shortens_what_was_said_as_python_does(in_sql, text, length):
+    """The loop over colons is one regular expression there."""
+    assert in_sql(said_sql("t", length), text) == reasons.shorten_said(text, length)
+
+
+@given(text=texts, stage=st.sampled_from(["RCPT", "DATA", "CONNECT", "MAIL", "EHLO", "VRFY"]))
+def test_sql_finds_a_refusals_reason_as_python_does(in_sql, text, stage):
+    """For every stage."""
+    expected = reasons.refusal_reason(stage, text)
+
+    assert in_sql(refusal_reason_sql("stage", "t"), text, stage) == expected
+
+
+@given(text=texts)
+def test_sql_finds_sender_and_recipient_as_python_does(in_sql, text):
+    """With the oddities of an empty recipient, and of one that is cut."""
+    sender, recipient = parties_sql("t")
+
+    assert (in_sql(sender, text), in_sql(recipient, text)) == reasons.find_parties(text)
+
+
+def test_queries_of_suppressed_sections_are_not_asked():
+    """Each costs a grouping of every block."""
+    asked = build_queries(parse_arguments("--detail 0 --no-no-msg-size".split()))
+
+    assert {"failures", "refusals", "checks", "no_size", "copies"} & set(asked) == set()
+
+
+def test_a_syslog_name_limits_every_query():
+    """To it, and to plain postfix, as which start-up errors are logged."""
+    queries = build_queries(parse_arguments(["--syslog-name=it's", "-e"]))
+
+    assert all("instance IN ('postfix', 'it''s')" in query for query in queries.values())
+    with duckdb.connect() as connection:
+        for query in queries.values():
+            parsed = connection.execute("SELECT json_serialize_sql(?)", [query]).fetchone()[0]
+            assert json.loads(parsed)["error"] is False
 
 
 # --- days -----------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """What the queries return: a class for each of them, a field for each column.
 
 They are grouped: equal rows may come once with their number, or in pieces that add up. Texts may be
-cut already by the rules of `pipeline.pflogsumm.reasons`, which take what is cut as it is.
+cut already by the rules of `pipeline.pflogsumm.reasons`, as far as these take what is cut as it is.
 """
 
 from __future__ import annotations
@@ -130,5 +130,7 @@ class Facts:
     no_size: list[tuple[str, str]] = field(default_factory=list)
     connections: list[Connections] = field(default_factory=list)
     copies: list[Copies] = field(default_factory=list)
+    # The reasons of refusals went through `reasons.refusal_reason` (twice would be too often).
+    are_cut: bool = False
     # Messages that were deferred once or more.
     deferred_messages: int = 0

@@ -126,7 +126,7 @@ def _add_recipients(report: Report, facts: Facts, arguments: Arguments) -> None:
     domains: dict[str, list[int]] = defaultdict(lambda: [0] * 5)
     for row in facts.received:
         address = fold_recipient(row.recipient, arguments)
-        if row.sent:
+        if row.sent or row.bytes:
             users[address][0] += row.sent
             users[address][1] += row.bytes
         sums = domains[recipient_domain(address)]
@@ -167,7 +167,7 @@ def _add_refusals(report: Report, facts: Facts, arguments: Arguments) -> None:
             text = row.reason if is_whole else reasons.check_text(row.reason)
             path = ("cleanup", row.stage, text)
         else:
-            path = _refusal_path(row, arguments)
+            path = _refusal_path(row, arguments, is_cut=facts.are_cut)
         kinds[row.kind][path] += row.lines
     report["rejects"] = _details(kinds["rejects"])
     report["reject_warnings"] = _details(kinds["reject_warnings"])
@@ -175,10 +175,10 @@ def _add_refusals(report: Report, facts: Facts, arguments: Arguments) -> None:
     report["discards"] = _details(kinds["discards"])
 
 
-def _refusal_path(row: Refusal, arguments: Arguments) -> tuple[str, str, str]:
+def _refusal_path(row: Refusal, arguments: Arguments, *, is_cut: bool) -> tuple[str, str, str]:
     """Return stage, reason, and whom it met: sender, recipient or client, as the reason is."""
     reason = row.reason
-    if not arguments.verbose_reasons:
+    if not (is_cut or arguments.verbose_reasons):
         reason = reasons.refusal_reason(row.stage, reason)
     reason = reasons.name_local(reason)
     sender = cut_verp(row.sender, arguments.verp_level)
