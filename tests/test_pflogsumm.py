@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 import tomllib
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from subprocess import CalledProcessError
 
 import duckdb
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import UsageError
-from pipeline.pflogsumm import reasons
+from pipeline.pflogsumm import connections, reasons
 from pipeline.pflogsumm.arguments import Arguments, parse_arguments
+from pipeline.pflogsumm.facts import Connections
 from pipeline.pflogsumm.layout import lay_out
 from pipeline.pflogsumm.period import find_period
 from pipeline.pflogsumm.queries import build_queries, parties_sql, refusal_reason_sql, said_sql
@@ -303,3 +305,69 @@ def test_differences_are_found_wherever_they_are(data):
         del outer[path[-1]]
 
     assert [found for found, _, _ in differences(numbers, changed)] == [tuple(path)]
+
+
+# --- connections ------------------------------------------------------------------------------
+
+# Few processes, so that most pieces share some.
+connects = st.lists(
+    st.tuples(
+        st.sampled_from(["connect", "disconnect", "client"]),
+        st.sampled_from(["mx1", "mx2"]),
+        st.integers(1, 2),
+        st.sampled_from(["smtpd", "smtpd", "smtpd", "postscreen"]),
+    ),
+    max_size=14,
+)
+
+
+def lines_table(rows, first=0):
+    start = datetime(2026, 11, 26, 23, 50)
+    columns = {
+        "time": [start + timedelta(minutes=(first + i) ** 2 % 17 + i) for i in range(len(rows))],
+        "host": [row[1] for row in rows],
+        "pid": [row[2] for row in rows],
+        "daemon": [row[3] for row in rows],
+        "event": [row[0] for row in rows],
+        "client": [f"c{row[2]}[192.0.2.{row[2]}]" for row in rows],
+    }
+    return pa.table(columns, schema=pa.schema(_LINES))
+
+
+_LINES = [
+    ("time", pa.timestamp("us")), ("host", pa.string()), ("pid", pa.int64()),
+    ("daemon", pa.string()), ("event", pa.string()), ("client", pa.string()),
+]  # fmt: skip
+
+
+def finished(table):
+    return sorted(tuple(row.values()) for row in connections.finish(table).to_pylist())
+
+
+@given(rows=connects, cuts=st.tuples(st.integers(0, 14), st.integers(0, 14)), left=st.booleans())
+def test_connections_pair_wherever_the_lines_are_cut(rows, cuts, left):
+    """Three pieces, combined from the left or from the right, give what one gives."""
+    whole = lines_table(rows)
+    a, b = sorted(min(cut, len(rows)) for cut in cuts)
+    pieces = [connections.map(part) for part in (whole[:a], whole[a:b], whole[b:])]
+
+    if left:
+        pieces = [connections.combine(pa.concat_tables(pieces[:2])), pieces[2]]
+    else:
+        pieces = [pieces[0], connections.combine(pa.concat_tables(pieces[1:]))]
+
+    assert finished(connections.combine(pa.concat_tables(pieces))) == finished(
+        connections.map(whole)
+    )
+
+
+def test_only_the_last_connect_of_a_process_is_ended():
+    """By the first disconnect after it, on the same host."""
+    events = [("connect", "mx1", 1), ("connect", "mx1", 1), ("disconnect", "mx2", 1)]
+    events += [("disconnect", "mx1", 1), ("disconnect", "mx1", 1)]
+
+    table = connections.map(lines_table([(*event, "smtpd") for event in events]))
+
+    assert connections.to_facts(finished(table)) == [
+        Connections(date(2026, 11, 27), 0, "c1[192.0.2.1]", 1, 600, 600)
+    ]

@@ -3,6 +3,7 @@
     arguments.py   what may stand on pflogsumm's command line → Arguments
     period.py      ``-d today`` … → first and last day
     queries.py     the questions over mail, messages and deliveries, as SQL
+    connections.py the one question that needs lines in order, as a Python job
     facts.py       what they return
     sections.py    facts → rows of each section: folded, cut, added up
       addresses.py   which address and which domain a line counts for
