@@ -101,7 +101,7 @@ def said_sql(text: str, length: int) -> str:
     behind = f"regexp_replace({text}, '^.* said: ', '')"
     # The leftmost colon that leaves no more than the length; else what is behind the last one.
     fits = f"'(?:^|: *)(.{{0,{length}}})$'"
-    last = f"ltrim(regexp_extract({behind}, '[^:]*$'), ' ')"
+    last = f"regexp_extract({behind}, '(?:^|: *)([^:]*)$', 1)"
     return (
         f"CASE WHEN length({text}) <= {length} THEN {text} "
         f"WHEN regexp_matches({behind}, {fits}) THEN regexp_extract({behind}, {fits}, 1) "
