@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 _SECTION = re.compile(r"^-- section:\s*([\w-]+)\s*(.*)$", re.MULTILINE)
-_WITH = re.compile(r"^\s*WITH\s+", re.IGNORECASE)
 _ALIAS = re.compile(r"^(.*\S)\s+AS\s+(\w+)$", re.IGNORECASE | re.DOTALL)
 _SETTING = re.compile(r"^(chart|param|by):\s*(.*)$")
 #: How a chart is drawn; see `pipeline.charts.choose`.
@@ -75,6 +74,8 @@ class Job:
         How it wants to be drawn, as written; a header line each.
     sections : tuple of Job
         Of a report: the questions that are asked in its place.
+    tables : str or None
+        Of a section: the ``WITH …`` that it shares with the others of its report.
     """
 
     name: str
@@ -88,6 +89,7 @@ class Job:
     is_python: bool = field(default=False)
     by_items: Mapping[str, str] = field(default_factory=dict)
     sections: tuple[Job, ...] = ()
+    tables: str | None = None
 
     def sql(self, by: Sequence[str] | None = None) -> str:
         """Return the SQL, grouped by other columns where ``by`` is given.
@@ -196,12 +198,9 @@ def sql_job(name: str, text: str, path: Path | None = None) -> Job:
     for place, end in zip(places, ends, strict=True):
         settings = "".join(f"-- param: {line}\n" for line in _said(shared, "param"))
         own = text[place.end() : end]
-        head, body = _parted(own.lstrip("\n"))
-        tables = _parted(shared)[1]
-        if tables.strip() and _WITH.match(body):  # the section has tables of its own, too
-            body = _WITH.sub(", ", body, count=1)
-        text_of_it = f"-- {place[2]}\n{settings}{head}{tables}{body}"
-        sections.append(_one_job(place[1], text_of_it, path))
+        text_of_it = f"-- {place[2]}\n{settings}{own.lstrip()}"
+        section = _one_job(place[1], text_of_it, path)
+        sections.append(replace(section, tables=_parted(shared)[1]))
     return replace(whole, sections=tuple(sections))
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline.relations import RELATIONS, STITCHED, Views, plan_views
-from pipeline.sql import Plan, Query, plan_query
+from pipeline.sql import Plan, Query, plan_query, plan_report
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -82,8 +82,11 @@ def plan_jobs(jobs: Sequence[Job], settings: Settings) -> tuple[MapPlan, list[Jo
     """
     queries: list[Query | PythonQuery] = []
     plans = []
+    reports = _plan_reports(jobs, settings)
     for job in jobs:
-        plan = _plan_job(job, settings.by, _own(job, settings.parameters, jobs))
+        plan = reports.get(job.name) or _plan_job(
+            job, settings.by, _own(job, settings.parameters, jobs)
+        )
         keys = tuple(settings.by or job.by) if job.by else ()
         places = tuple(_place(query, queries) for query in plan.queries)
         plans.append(JobPlan(job, places, plan, keys))
@@ -92,6 +95,22 @@ def plan_jobs(jobs: Sequence[Job], settings: Settings) -> tuple[MapPlan, list[Jo
     if settings.where is not None:
         where = {relation: _columns_of(settings.where, relation) for relation in named}
     return MapPlan(tuple(queries), plan_views(named, settings, where)), plans
+
+
+def _plan_reports(jobs: Sequence[Job], settings: Settings) -> dict[str, Plan]:
+    """Plan the sections of each report together; by the section's name."""
+    reports: dict[tuple[object, str], list[Job]] = {}
+    for job in jobs:
+        if job.tables is not None:
+            reports.setdefault((job.path, job.tables), []).append(job)
+    plans: dict[str, Plan] = {}
+    for (_, tables), sections in reports.items():
+        values: dict[str, object] = {}
+        for job in sections:
+            values |= job.values(_own(job, settings.parameters, jobs))
+        texts = {job.name: job.sql(settings.by) for job in sections}
+        plans |= plan_report(tables, texts, RELATIONS, values)
+    return plans
 
 
 def _place(query: Query | PythonQuery, queries: list[Query | PythonQuery]) -> int:
