@@ -127,7 +127,7 @@ def map_split(task: MapTask) -> Mapped:
         with reader:
             for block in blocks:
                 for table in scanner.scan(block):
-                    held.put("scanned", table)
+                    held.scanned(table)
                     held.map_scanned(mapped.partials)
                     if stitcher is not None:
                         stitcher.take()

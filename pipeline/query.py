@@ -9,7 +9,7 @@ from pipeline.relations import RELATIONS, STITCHED, Views, plan_views
 from pipeline.sql import Plan, Query, plan_query, plan_report
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from pipeline.job import Job
     from pipeline.python_job import PythonQuery
@@ -90,11 +90,12 @@ def plan_jobs(jobs: Sequence[Job], settings: Settings) -> tuple[MapPlan, list[Jo
         keys = tuple(settings.by or job.by) if job.by else ()
         places = tuple(_place(query, queries) for query in plan.queries)
         plans.append(JobPlan(job, places, plan, keys))
-    named = _named(queries)
+    reads = [(query.relation, query.columns) for query in queries]
     where = {}
     if settings.where is not None:
-        where = {relation: _columns_of(settings.where, relation) for relation in named}
-    return MapPlan(tuple(queries), plan_views(named, settings, where)), plans
+        relations = {relation for relation, _ in reads} or {"lines"}
+        where = {relation: _columns_of(settings.where, relation) for relation in relations}
+    return MapPlan(tuple(queries), plan_views(reads, settings, where)), plans
 
 
 def _plan_reports(jobs: Sequence[Job], settings: Settings) -> dict[str, Plan]:
@@ -126,14 +127,6 @@ def _same(query: Query | PythonQuery) -> tuple[object, ...]:
     if isinstance(query, Query):
         return query.relation, query.branches, query.finish_sql, query.map_only, query.limit
     return (query.path,)
-
-
-def _named(queries: Iterable[Query | PythonQuery]) -> dict[str, frozenset[str]]:
-    """Return the columns that queries name, by relation."""
-    named: dict[str, frozenset[str]] = {}
-    for query in queries:
-        named[query.relation] = named.get(query.relation, frozenset()) | query.columns
-    return named or {"lines": frozenset()}
 
 
 def _plan_job(job: Job, by: Sequence[str] | None, given: Mapping[str, str]) -> Plan:

@@ -17,7 +17,7 @@ from pipeline.formats.syslog import LINES, lines_view, local_time, scanned_colum
 from pipeline.stitch_plan import DELIVERIES, MESSAGES, StitchPlan, plan_stitch
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from pipeline.settings import Settings
 
@@ -32,33 +32,51 @@ STITCHED = ("messages", "deliveries")
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """What one query reads under its relation's name.
+
+    Attributes
+    ----------
+    columns : frozenset of str
+        Of the scanned table: no more are handed to the query, since DuckDB would convert them all.
+    select : str
+        The relation, over a table ``scanned`` with these columns, filters included.
+    """
+
+    columns: frozenset[str]
+    select: str
+
+
+@dataclass(frozen=True, slots=True)
 class Views:
-    """What a map task must scan, and the relations that are made of it.
+    """What a map task must scan, and what its queries read.
 
     Attributes
     ----------
     scanned : frozenset of str
         Columns that the scan must build.
-    direct : tuple of (str, str)
-        Relation and its SELECT over ``scanned``, filters included.
+    sources : tuple of Source or None
+        One a query; None where it reads a stitched relation.
     stitch : StitchPlan or None
         How messages are put together, where a query reads them.
     """
 
     scanned: frozenset[str]
-    direct: tuple[tuple[str, str], ...]
+    sources: tuple[Source | None, ...]
     stitch: StitchPlan | None = None
 
 
 def plan_views(
-    named: Mapping[str, frozenset[str]], settings: Settings, where: Mapping[str, frozenset[str]]
+    reads: Sequence[tuple[str, frozenset[str]]],
+    settings: Settings,
+    where: Mapping[str, frozenset[str]],
 ) -> Views:
     """Plan the relations that some queries read.
 
     Parameters
     ----------
-    named : mapping of str to frozenset of str
-        Each relation that is read, with the columns that queries name.
+    reads : sequence of (str, frozenset of str)
+        The relation that each query reads, and the columns that it names.
     settings : Settings
         Zones and filters.
     where : mapping of str to frozenset of str
@@ -69,28 +87,16 @@ def plan_views(
     UsageError
         A filter does not fit a relation.
     """
-    zones = settings.zones
-    bounds = time_conditions(local_time(zones), settings.since, settings.until)
-    conditions = (
-        *glob_condition("host", settings.hosts),
-        *glob_condition("process", settings.processes),
-        *([settings.where] if settings.where is not None else []),
-    )
-    filtered = {"host"} if settings.hosts else set()
-    filtered |= {"process"} if settings.processes else set()
-    scanned: frozenset[str] = frozenset()
-    direct = []
-    for relation in ("lines", "mail"):
-        if relation not in named:
-            continue
-        columns = named[relation] | where.get(relation, frozenset()) | filtered
-        scanned |= scanned_columns(columns, zones, is_bounded=bool(bounds))
-        made = mail_expressions(columns) if relation == "mail" else {}
-        if relation == "mail":
-            scanned |= mail_columns(columns) | {"event"}
-        only = "event IS NOT NULL" if relation == "mail" else None
-        direct.append((relation, lines_view(columns, zones, bounds, conditions, made, only)))
-    stitched = {relation: named[relation] for relation in STITCHED if relation in named}
+    sources: list[Source | None] = []
+    stitched: dict[str, frozenset[str]] = {}
+    for relation, columns in reads:
+        columns |= where.get(relation, frozenset())
+        if relation in STITCHED:
+            stitched[relation] = stitched.get(relation, frozenset()) | columns
+            sources.append(None)
+        else:
+            sources.append(_source(relation, columns, settings))
+    scanned = frozenset().union(*(source.columns for source in sources if source is not None))
     stitch = None
     if stitched:
         if settings.processes:
@@ -98,11 +104,29 @@ def plan_views(
                 "--process keeps lines, and messages are made of the lines of several processes: "
                 "ask the relation mail, or leave --process out"
             )
-        stitch = plan_stitch(
-            {name: columns | where.get(name, frozenset()) for name, columns in stitched.items()},
-            settings,
-        )
+        stitch = plan_stitch(stitched, settings)
         scanned |= stitch.scanned
-    if not scanned:
-        scanned = frozenset({"bytes"})  # rows are to be counted: a table must have a column
-    return Views(scanned, tuple(direct), stitch)
+    return Views(scanned or _ROWS, tuple(sources), stitch)
+
+
+#: Rows are to be counted: a table must have a column.
+_ROWS = frozenset({"bytes"})
+
+
+def _source(relation: str, columns: frozenset[str], settings: Settings) -> Source:
+    zones = settings.zones
+    bounds = time_conditions(local_time(zones), settings.since, settings.until)
+    conditions = (
+        *glob_condition("host", settings.hosts),
+        *glob_condition("process", settings.processes),
+        *([settings.where] if settings.where is not None else []),
+    )
+    columns |= {"host"} if settings.hosts else frozenset()
+    columns |= {"process"} if settings.processes else frozenset()
+    scanned = scanned_columns(columns, zones, is_bounded=bool(bounds))
+    if relation == "lines":
+        return Source(scanned or _ROWS, lines_view(columns, zones, bounds, conditions))
+    scanned |= mail_columns(columns) | {"event"}
+    made = mail_expressions(columns)
+    select = lines_view(columns, zones, bounds, conditions, made, "event IS NOT NULL")
+    return Source(scanned, select)

@@ -136,8 +136,8 @@ class Stitcher:
 
     def take(self) -> None:
         """Take in the scanned table at hand."""
-        for name, text in self._stitch.maps:
-            self._tables[name].append(self._held.ask(text))
+        for name in self._stitch.tables:
+            self._tables[name].append(self._held.fragments(name))
         if len(self._tables["_m"]) >= BLOCKS:
             self._settle()
 
@@ -206,7 +206,7 @@ def _merge(held: AtHand, tables: Tables) -> Tables:
     assert stitch is not None
     for name, table in tables.items():
         held.put(name, table)
-    return {name: held.ask(text) for name, text in stitch.merges}
+    return {name: held.ask(text) for name, text in stitch.merges.items()}
 
 
 def _part(held: AtHand, tables: Tables) -> tuple[Tables, Tables]:

@@ -171,10 +171,11 @@ class StitchPlan:
     ----------
     scanned : frozenset of str
         Columns that the scan must build.
-    events : str
-        SELECT over ``scanned`` of the lines with a queue id, filters on hosts included.
-    maps, merges : dict of str to str
-        Table (``_m``, ``_d``, ``_e``) → SELECT over ``_events``, and over its own fragments.
+    events_of : dict of str to frozenset of str
+        Table (``_m``, ``_d``, ``_e``) → the scanned columns that it is made of.
+    events, maps, merges : dict of str to str
+        Table → SELECT over ``scanned`` of the lines with a queue id, filters on hosts included;
+        SELECT over these ``_events``; SELECT over its own fragments.
     views : tuple of (str, str)
         Relation and its SELECT over the tables, filters included.
     is_late : bool
@@ -182,16 +183,17 @@ class StitchPlan:
     """
 
     scanned: frozenset[str]
-    events: str
-    maps: tuple[tuple[str, str], ...]
-    merges: tuple[tuple[str, str], ...]
+    events_of: dict[str, frozenset[str]]
+    events: dict[str, str]
+    maps: dict[str, str]
+    merges: dict[str, str]
     views: tuple[tuple[str, str], ...]
     is_late: bool
 
     @property
     def tables(self) -> tuple[str, ...]:
         """Names of the tables of fragments that are needed, ``_m`` first."""
-        return tuple(name for name, _ in self.maps)
+        return tuple(self.maps)
 
 
 def plan_stitch(named: Mapping[str, frozenset[str]], settings: Settings) -> StitchPlan:
@@ -227,28 +229,34 @@ def plan_stitch(named: Mapping[str, frozenset[str]], settings: Settings) -> Stit
             ("fid", "recipient", "orig_to"),
             {name: pair for name, pair in _RECIPIENTS.items() if name in recipients},
         )
-    maps = [(name, _grouped(keys, {c: p[0] for c, p in columns.items()}, "_events", name))
-            for name, (keys, columns) in tables.items()]  # fmt: skip
-    merges = [(name, _grouped(keys, {c: p[1] for c, p in columns.items()}, name))
-              for name, (keys, columns) in tables.items()]  # fmt: skip
+    maps = {
+        name: _grouped(keys, {c: p[0] for c, p in columns.items()}, "_events", name)
+        for name, (keys, columns) in tables.items()
+    }
+    merges = {
+        name: _grouped(keys, {c: p[1] for c, p in columns.items()}, name)
+        for name, (keys, columns) in tables.items()
+    }
+    of_message = {"instance", "queue_id", "event"}
+    for name in merged.keys() - _KEYS.keys() - set(_LATE):
+        of_message |= set(_MADE_OF.get(name, (name,)))
+    events = {"_m": _events_view(frozenset(of_message), settings)}
+    if recipients:
+        of_recipient = {"recipient", "orig_to", "status", "event"} | (recipients & set(_LAST))
+        of_recipient |= {"link"} if "forwarded" in recipients else set()
+        events["_d"] = _events_view(frozenset(of_recipient), settings)
     if every & {"parent_id", "parent_link"}:
         columns = "fid, host, queue_id, child_id, link, time, relay_ip"
-        maps.append(("_e", f"SELECT {columns} FROM _events WHERE child_id IS NOT NULL"))
-        merges.append(("_e", "SELECT * FROM _e"))
-    events = {"host", "instance", "queue_id", "event"}
-    for name in merged.keys() - _KEYS.keys() - set(_LATE):
-        events |= set(_MADE_OF.get(name, (name,)))
-    if recipients:
-        events |= {"recipient", "orig_to", "status"} | (recipients & set(_LAST))
-        events |= {"link"} if "forwarded" in recipients else set()
-    if len(maps) == 3 or (maps[-1][0] == "_e"):
-        events |= {"child_id", "link", "relay_ip"}
-    scanned, view = _events_view(frozenset(events), settings)
+        maps["_e"] = f"SELECT {columns} FROM _events WHERE child_id IS NOT NULL"
+        merges["_e"] = "SELECT * FROM _e"
+        of_child = frozenset({"queue_id", "child_id", "link", "relay_ip"})
+        events["_e"] = _events_view(of_child, settings)
     return StitchPlan(
-        scanned,
-        view,
-        tuple(maps),
-        tuple(merges),
+        frozenset().union(*(columns for columns, _ in events.values())),
+        {name: columns for name, (columns, _) in events.items()},
+        {name: view for name, (_, view) in events.items()},
+        maps,
+        merges,
         tuple(_relation_view(name, columns, settings) for name, columns in named.items()),
         is_late,
     )
@@ -265,7 +273,8 @@ def _grouped(
 def _events_view(columns: frozenset[str], settings: Settings) -> tuple[frozenset[str], str]:
     """Return the columns to scan, and the view of lines with a queue id."""
     zones = settings.zones
-    scanned = mail_columns(columns) | {"message_no", "phase", "begins"}
+    # The queue id deals fragments out, and costs nothing: the number is told from it.
+    scanned = mail_columns(columns) | {"message_no", "phase", "begins", "queue_id"}
     named = frozenset({"time", "host", *(() if zones.report is None else ("day",))})
     scanned |= scanned_columns(named, zones, is_bounded=False)
     picked = sorted(columns - {"host"})
