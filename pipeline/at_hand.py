@@ -38,7 +38,7 @@ class _Held:
 
 
 class AtHand:
-    """This thread's scanner, and what its queries read; one plan at a time.
+    """The thread's scanner, and what its queries read; one plan at a time.
 
     ``scanned0``, ``scanned1``, … have the columns of the scanned table that a query asks for;
     ``_m``, ``_d``, ``_e`` are fragments of messages.
@@ -46,7 +46,7 @@ class AtHand:
 
     def __init__(self, plan: MapPlan) -> None:
         self.plan = plan
-        self.scanner = LineScanner(plan.views.scanned)
+        self.scanner = LineScanner(plan.views.scanned, reasons=plan.views.reasons)
         duck.forget_prepared()
         self._held: dict[str, _Held] = {}
         #: Names that stand for some columns of the scanned table.
@@ -82,7 +82,8 @@ class AtHand:
     def _over(self, relation: str, columns: frozenset[str], select: str) -> str:
         """Return what must stand before a query that reads a relation of the scanned table."""
         name, _ = self._parts[columns]
-        return f"WITH scanned AS NOT MATERIALIZED (FROM {name}), {relation} AS NOT MATERIALIZED ({select}) "
+        scanned = f"scanned AS NOT MATERIALIZED (FROM {name})"
+        return f"WITH {scanned}, {relation} AS NOT MATERIALIZED ({select}) "
 
     def scanned(self, table: pa.Table) -> None:
         """Take in what was just scanned."""
@@ -143,9 +144,7 @@ class AtHand:
             for query, over in zip(self.plan.queries, self._texts, strict=True)
         ]
 
-    def _map(
-        self, partials: list[list[list[pa.Table]]], is_read: Callable[[str], bool]
-    ) -> None:
+    def _map(self, partials: list[list[list[pa.Table]]], is_read: Callable[[str], bool]) -> None:
         queries = zip(self.plan.queries, self._texts, partials, strict=True)
         for query, over, branches in queries:
             if not is_read(query.relation):

@@ -278,6 +278,8 @@ def read_settings(options: dict[str, Any]) -> Settings:
         rotated=options["rotated"],
         stop_on_damage=options["on_damage"] == "stop",
         count_duplicates=options["duplicates"] == "all",
+        count_hops=options["count"] == "lines",
+        reasons=options["reasons"],
         index=options["index"] == "auto",
     )
     since, until = _read_period(options, settings.now)

@@ -73,6 +73,15 @@ _RUNNING = (
         help="Content that stands in two files counts once.",
     ),
     click.option(
+        "--count",
+        type=click.Choice(("lines", "messages")),
+        default="lines",
+        help="messages: what a content filter took and handed in again counts once [lines].",
+    ),
+    click.option(
+        "--reasons", metavar="FILE", help="Own rules for reason_class, before the built-in ones."
+    ),
+    click.option(
         "--on-damage",
         type=click.Choice(("report", "stop")),
         default="report",

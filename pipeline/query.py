@@ -160,7 +160,5 @@ def _columns_of(where: str, relation: str) -> frozenset[str]:
         raise UsageError(f"--where takes a condition on one {what}: {error.message}") from None
     query = plan.queries[0]
     if len(plan.queries) != 1 or not query.map_only:
-        raise UsageError(
-            f"--where takes a condition on one {what}, without aggregates: {where}"
-        )
+        raise UsageError(f"--where takes a condition on one {what}, without aggregates: {where}")
     return query.columns

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.errors import UsageError
 from pipeline.filters import glob_condition, time_conditions
-from pipeline.formats.mail_view import mail_columns, mail_expressions
+from pipeline.formats.mail_view import HOP_COLUMNS, is_hop, mail_columns, mail_expressions
 from pipeline.formats.postfix import MAIL
 from pipeline.formats.syslog import LINES, lines_view, local_time, scanned_columns
 from pipeline.stitch_plan import DELIVERIES, MESSAGES, StitchPlan, plan_stitch
@@ -59,11 +59,14 @@ class Views:
         One a query; None where it reads a stitched relation.
     stitch : StitchPlan or None
         How messages are put together, where a query reads them.
+    reasons : str or None
+        File with the user's own rules for ``reason_class``.
     """
 
     scanned: frozenset[str]
     sources: tuple[Source | None, ...]
     stitch: StitchPlan | None = None
+    reasons: str | None = None
 
 
 def plan_views(
@@ -90,12 +93,12 @@ def plan_views(
     sources: list[Source | None] = []
     stitched: dict[str, frozenset[str]] = {}
     for relation, columns in reads:
-        columns |= where.get(relation, frozenset())
+        every = columns | where.get(relation, frozenset())
         if relation in STITCHED:
-            stitched[relation] = stitched.get(relation, frozenset()) | columns
+            stitched[relation] = stitched.get(relation, frozenset()) | every
             sources.append(None)
         else:
-            sources.append(_source(relation, columns, settings))
+            sources.append(_source(relation, every, settings))
     scanned = frozenset().union(*(source.columns for source in sources if source is not None))
     stitch = None
     if stitched:
@@ -106,7 +109,11 @@ def plan_views(
             )
         stitch = plan_stitch(stitched, settings)
         scanned |= stitch.scanned
-    return Views(scanned or _ROWS, tuple(sources), stitch)
+    if settings.reasons is not None:
+        from pipeline.formats.reasons import load_rules
+
+        load_rules(settings.reasons)  # what is wrong in it is told before anything is read
+    return Views(scanned or _ROWS, tuple(sources), stitch, settings.reasons)
 
 
 #: Rows are to be counted: a table must have a column.
@@ -128,5 +135,9 @@ def _source(relation: str, columns: frozenset[str], settings: Settings) -> Sourc
         return Source(scanned or _ROWS, lines_view(columns, zones, bounds, conditions))
     scanned |= mail_columns(columns) | {"event"}
     made = mail_expressions(columns)
-    select = lines_view(columns, zones, bounds, conditions, made, "event IS NOT NULL")
+    only = "event IS NOT NULL"
+    if not settings.count_hops:
+        scanned |= HOP_COLUMNS
+        only += f" AND NOT {is_hop()}"
+    select = lines_view(columns, zones, bounds, conditions, made, only)
     return Source(scanned, select)

@@ -23,6 +23,10 @@ class Settings:
         Lines in [since, until), as written or in the report's zone.
     split_bytes : int or None
         Stored bytes of a split; None: chosen from the input.
+    count_hops : bool
+        A message that a content filter took and handed in again counts twice.
+    reasons : str or None
+        File with rules for ``reason_class`` that come before the built-in ones.
     now : datetime
         Begin of the run, naive, UTC.
     """
@@ -43,6 +47,8 @@ class Settings:
     rotated: bool = False
     stop_on_damage: bool = False
     count_duplicates: bool = False
+    count_hops: bool = True
+    reasons: str | None = None
     index: bool = True
     now: datetime = field(default_factory=lambda: datetime.now().astimezone().replace(tzinfo=None))
 

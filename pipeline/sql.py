@@ -211,7 +211,9 @@ class _Planner:
         original, query = self._prepare()
         _drop_unused(query)
         names, queries = self._split_all(original, query)
-        return Plan(tuple(queries), self.parser.text(query), tuple(names), additive_columns(original))
+        return Plan(
+            tuple(queries), self.parser.text(query), tuple(names), additive_columns(original)
+        )
 
     def plan_sections(self) -> dict[str, Plan]:
         """Return a plan for each CTE called ``_s0``, ``_s1``, … ."""

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from pipeline.at_hand import at_hand
+from pipeline.formats.mail_view import is_local
 from pipeline.kernels.generations import (
     MESSAGE_ID,
     OPENING,
@@ -79,15 +80,16 @@ _NUMBERED = (
 )
 # The child of a bounce, of a local content filter or of a forward: under the id that its parent
 # names, on the same host, and begun when the parent says so.
-_PARENTS = """
+_PARENTS = f"""
 SELECT f.* REPLACE (x.parent_id AS parent_id, x.parent_link AS parent_link)
 FROM _m AS f LEFT JOIN (
     SELECT fid, nearest.queue_id AS parent_id, nearest.link AS parent_link FROM (
-        SELECT m.fid, min(ROW(abs(epoch_us(e.time) - epoch_us(m.first)), e.queue_id, e.link)) AS found,
+        SELECT m.fid,
+            min(ROW(abs(epoch_us(e.time) - epoch_us(m.first)), e.queue_id, e.link)) AS found,
             struct_pack(queue_id := found[2], link := found[3]) AS nearest
         FROM _m AS m JOIN _e AS e ON e.host IS NOT DISTINCT FROM m.host AND e.child_id = m.queue_id
             AND e.time BETWEEN m.first - INTERVAL 10 SECONDS AND m.first + INTERVAL 1 HOUR
-        WHERE e.link <> 'queued' OR e.relay_ip IS NULL OR e.relay_ip LIKE '127.%' OR e.relay_ip = '::1'
+        WHERE e.link <> 'queued' OR {is_local("e.relay_ip")}
         GROUP BY m.fid
     )
 ) AS x USING (fid)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline.filters import glob_condition, time_conditions
-from pipeline.formats.mail_view import mail_columns
+from pipeline.formats.mail_view import HOP_COLUMNS, is_hop, mail_columns
 from pipeline.formats.syslog import local_time, scanned_columns
 
 if TYPE_CHECKING:
@@ -104,7 +104,10 @@ _MERGED = {
     },
     **{name: (f"any_value({name})", f"any_value({name})") for name in ("helo", "message_id")},
     # What the queue manager says is rewritten; pickup says what was typed.
-    "queued_sender": ("any_value(sender) FILTER (WHERE event = 'active')", "any_value(queued_sender)"),
+    "queued_sender": (
+        "any_value(sender) FILTER (WHERE event = 'active')",
+        "any_value(queued_sender)",
+    ),
     "given_sender": ("any_value(sender)", "any_value(given_sender)"),
     "size": ("any_value(size)", "any_value(size)"),
     "nrcpt": ("any_value(nrcpt)", "any_value(nrcpt)"),
@@ -158,6 +161,7 @@ _RECIPIENTS = {
     "first_attempt": ("first(time)", "first(first_attempt)"),
     "last_attempt": ("last(time)", "last(last_attempt)"),
     "local": ("first(local)", "first(local)"),
+    "is_hop": (f"last({is_hop()})", "last(is_hop)"),
     "shard": ("first(shard)", "first(shard)"),  # by which `pipeline.shuffle` deals it out
     **{name: (f"last({name})", f"last({name})") for name in _LAST},
 }
@@ -207,7 +211,8 @@ def plan_stitch(named: Mapping[str, frozenset[str]], settings: Settings) -> Stit
     of_messages = named.get("messages", frozenset())
     of_deliveries = named.get("deliveries")
     every = of_messages | (of_deliveries or frozenset())
-    is_late = bool(every & set(_LATE))
+    is_once = not settings.count_hops
+    is_late = bool(every & set(_LATE)) or (is_once and "messages" in named)
     merged = dict(_KEYS)
     for column in MESSAGES | DELIVERIES:
         if column in of_messages or (column in every and column not in _RECIPIENTS):
@@ -221,8 +226,10 @@ def plan_stitch(named: Mapping[str, frozenset[str]], settings: Settings) -> Stit
     if "delay" in (of_deliveries or ()):
         recipients.add("delay_us")
     if of_deliveries is not None:
-        recipients |= {"first_attempt", "local"}
-    tables = {"_m": (("fid",), merged)}
+        recipients |= {"first_attempt", "local"} | ({"is_hop"} if is_once else set())
+    tables: dict[str, tuple[tuple[str, ...], dict[str, tuple[str, str]]]] = {
+        "_m": (("fid",), merged)
+    }
     if recipients:
         recipients.add("shard")
         tables["_d"] = (
@@ -244,8 +251,9 @@ def plan_stitch(named: Mapping[str, frozenset[str]], settings: Settings) -> Stit
     if recipients:
         of_recipient = {"recipient", "orig_to", "status", "event"} | (recipients & set(_LAST))
         of_recipient |= {"link"} if "forwarded" in recipients else set()
+        of_recipient |= HOP_COLUMNS if "is_hop" in recipients else set()
         events["_d"] = _events_view(frozenset(of_recipient), settings)
-    if every & {"parent_id", "parent_link"}:
+    if every & {"parent_id", "parent_link"} or (is_once and "messages" in named):
         columns = "fid, host, queue_id, child_id, link, time, relay_ip"
         maps["_e"] = f"SELECT {columns} FROM _events WHERE child_id IS NOT NULL"
         merges["_e"] = "SELECT * FROM _e"
@@ -262,9 +270,7 @@ def plan_stitch(named: Mapping[str, frozenset[str]], settings: Settings) -> Stit
     )
 
 
-def _grouped(
-    keys: Iterable[str], columns: Mapping[str, str], source: str, table: str = ""
-) -> str:
+def _grouped(keys: Iterable[str], columns: Mapping[str, str], source: str, table: str = "") -> str:
     items = [*keys, *(f"{expression} AS {name}" for name, expression in columns.items())]
     where = " WHERE event = 'delivery'" if table == "_d" else ""
     return f"SELECT {', '.join(items)} FROM {source}{where} GROUP BY {', '.join(keys)}"
@@ -280,17 +286,15 @@ def _events_view(columns: frozenset[str], settings: Settings) -> tuple[frozenset
     picked = sorted(columns - {"host"})
     made = ", ".join(f'"{name}"' for name in picked)
     view = (
-        f"SELECT message_no AS fid, phase, begins, time, {local_time(zones)} AS local, host, {made},"
-        " hash(coalesce(host, ''), queue_id) AS shard FROM scanned WHERE message_no > 0"
+        f"SELECT message_no AS fid, phase, begins, time, {local_time(zones)} AS local, host,"
+        f" {made}, hash(coalesce(host, ''), queue_id) AS shard FROM scanned WHERE message_no > 0"
     )
     for condition in glob_condition("host", settings.hosts):
         view += f" AND ({condition})"
     return frozenset(scanned), view
 
 
-def _relation_view(
-    relation: str, columns: frozenset[str], settings: Settings
-) -> tuple[str, str]:
+def _relation_view(relation: str, columns: frozenset[str], settings: Settings) -> tuple[str, str]:
     """Return a relation's name and its SELECT over tables of whole messages."""
     is_messages = relation == "messages"
     local = "m.local" if is_messages else "d.local"
@@ -314,9 +318,12 @@ def _relation_view(
         made["delay"] = "d.delay_us / 1e6"
         source = "_d AS d JOIN _m AS m USING (fid)"
     every = MESSAGES if is_messages else DELIVERIES
-    picked = [f"{made[name]} AS \"{name}\"" for name in every if name in columns]
+    picked = [f'{made[name]} AS "{name}"' for name in every if name in columns]
     select = f"SELECT {', '.join(picked) or '1'} FROM {source}"
     bounds = time_conditions(local, settings.since, settings.until)
+    if not settings.count_hops:
+        once = "m.parent_link IS DISTINCT FROM 'queued'" if is_messages else "NOT d.is_hop"
+        bounds = (once, *bounds)
     if bounds:
         select += f" WHERE {' AND '.join(bounds)}"
     if settings.where is not None:

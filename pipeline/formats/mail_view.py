@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pipeline.formats.postfix import MAIL
 
+#: Scanned columns that `is_hop` reads.
+HOP_COLUMNS = frozenset({"event", "link", "relay_ip", "relay"})
 _DELAYS = ("delay", "delay_a", "delay_b", "delay_c", "delay_d")
 
 
@@ -19,3 +21,16 @@ def mail_expressions(columns: frozenset[str]) -> dict[str, str]:
         for name in MAIL
         if name in columns
     }
+
+
+def is_local(relay_ip: str) -> str:
+    """Return the SQL that tells whether a relay is this machine: by its address, or a socket."""
+    return f"({relay_ip} IS NULL OR {relay_ip} LIKE '127.%' OR {relay_ip} = '::1')"
+
+
+def is_hop() -> str:
+    """Return the SQL, over scanned columns, of lines that hand a message to a filter on this host.
+
+    The filter hands it in again: its reply names the new queue id.
+    """
+    return f"coalesce(event = 'delivery' AND link = 'queued' AND {is_local('relay_ip')}, false)"

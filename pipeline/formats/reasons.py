@@ -1,4 +1,4 @@
-"""Classes of reasons, by rules that a user's file can extend: "timed out", "unknown user", …"""
+"""Classes of reasons, by rules that a user's file can extend: "timed out", "unknown user", …."""
 
 from __future__ import annotations
 

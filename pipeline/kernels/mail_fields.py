@@ -21,6 +21,7 @@ if cython.compiled:
     )
     from cython.cimports.pipeline.kernels.mail_words import Words
 else:
+    from pipeline.kernels.mail_columns import Columns
     from pipeline.kernels.mail_reason import Templates, failed_host, host_end
     from pipeline.kernels.mail_text import (
         bracket_end,
@@ -33,7 +34,6 @@ else:
         token_end,
         whole,
     )
-    from pipeline.kernels.mail_columns import Columns
     from pipeline.kernels.mail_words import Words
     from pipeline.kernels.marks import begins
 
