@@ -85,6 +85,7 @@ WITH counted AS (
 )
 
 -- section: totals   All in all
+-- chart: none
 SELECT what, coalesce(number, 0)::BIGINT AS number FROM (
     SELECT unnest([
         {'what': 'messages received', 'number': received}, {'what': 'copies delivered', 'number': delivered},
@@ -131,6 +132,7 @@ GROUP BY hour
 ORDER BY hour
 
 -- section: instances   Traffic of each host and process
+-- chart: none
 SELECT host, process,
     coalesce(sum(n) FILTER (WHERE event IN ('client', 'pickup')), 0)::BIGINT AS received,
     coalesce(sum(n) FILTER (WHERE status = 'sent' AND is_forwarded IS DISTINCT FROM true), 0)::BIGINT AS delivered,
@@ -153,6 +155,7 @@ ORDER BY sent DESC, domain
 LIMIT $detail
 
 -- section: sender_domains   Messages by domain of the sender, or client
+-- chart: none
 SELECT coalesce(nullif(lower(split_part(sender, '@', -1)), ''), client_ip, '(from here)') AS domain,
     sum(messages)::BIGINT AS messages, coalesce(sum(bytes), 0)::BIGINT AS bytes
 FROM written
@@ -161,6 +164,7 @@ ORDER BY messages DESC, domain
 LIMIT $detail
 
 -- section: delays   How long deliveries took, by agent: seconds, quantiles by t-digest
+-- chart: none
 SELECT daemon, deliveries, (quantiles[1] / 1e6)::DECIMAL(18,2) AS median,
     (quantiles[2] / 1e6)::DECIMAL(18,2) AS p90, (quantiles[3] / 1e6)::DECIMAL(18,2) AS p95,
     (quantiles[4] / 1e6)::DECIMAL(18,2) AS p99, (longest / 1e6)::DECIMAL(18,2) AS longest,
@@ -188,6 +192,7 @@ ORDER BY sent DESC, recipient
 LIMIT $detail
 
 -- section: logins   Who sent after login
+-- chart: none
 SELECT sasl_user AS user, client_ip, sum(messages)::BIGINT AS messages, sum(recipients)::BIGINT AS recipients,
     coalesce(sum(bytes), 0)::BIGINT AS bytes, count(DISTINCT sender) AS addresses
 FROM written
@@ -225,6 +230,7 @@ ORDER BY rejects DESC, stage, code, class, reason
 LIMIT $detail
 
 -- section: rejected_clients   Whose mail was refused most
+-- chart: none
 SELECT client, sum(n)::BIGINT AS rejects, mode(reason_group) AS mostly
 FROM refused
 WHERE event IN ('reject', 'milter-reject', 'proxy-reject')
@@ -233,6 +239,7 @@ ORDER BY rejects DESC, client
 LIMIT 100
 
 -- section: actions   Reject warnings, holds and discards
+-- chart: none
 SELECT event AS action, stage, reason_group AS reason, client, sum(n)::BIGINT AS lines
 FROM refused
 WHERE event NOT IN ('reject', 'milter-reject', 'proxy-reject')
@@ -241,12 +248,14 @@ ORDER BY lines DESC, action, stage, reason, client
 LIMIT $detail
 
 -- section: stuck   Messages tried most often
+-- chart: none
 SELECT host, queue_id, sender, attempts, first, last,
     CASE WHEN expired THEN 'given up' WHEN removed THEN 'gone' ELSE 'waiting' END AS state
 FROM tried
 ORDER BY attempts DESC, host, queue_id
 
 -- section: connect_errors   Servers that could not be reached
+-- chart: none
 SELECT failed_host, reason_group AS reason, sum(n)::BIGINT AS lines, min(first) AS first, max(last) AS last
 FROM noticed
 WHERE event = 'connect_error'
@@ -255,6 +264,7 @@ ORDER BY lines DESC, failed_host, reason
 LIMIT $detail
 
 -- section: troubles   Warnings, errors, fatal errors, panics
+-- chart: none
 SELECT event AS level, daemon, reason_group AS text, sum(n)::BIGINT AS lines, min(first) AS first, max(last) AS last
 FROM noticed
 WHERE event IN ('warning', 'error', 'fatal', 'panic', 'sasl_failed')
@@ -263,6 +273,7 @@ ORDER BY lines DESC, level, daemon, text
 LIMIT $detail
 
 -- section: not_understood   Lines that the grammar does not know, by shape
+-- chart: none
 SELECT daemon, shape, sum(n)::BIGINT AS lines
 FROM noticed
 WHERE event = 'other'

@@ -26,8 +26,13 @@ if TYPE_CHECKING:
 _DAMAGED = 3
 
 
-def run_jobs_command(jobs: Sequence[Job], sources: Sequence[str], **options: Any) -> int:
-    """Run jobs over sources; return the exit code."""
+def run_jobs_command(
+    jobs: Sequence[Job], sources: Sequence[str], *, title: str = "", **options: Any
+) -> int:
+    """Run jobs over sources; return the exit code.
+
+    ``title`` stands above a report; without one the jobs' names do.
+    """
     from pipeline.render import check_format
     from pipeline.run import plan_queries, run_jobs
 
@@ -47,7 +52,8 @@ def run_jobs_command(jobs: Sequence[Job], sources: Sequence[str], **options: Any
     finally:
         progress.clear()
     about = _about(planned)
-    _show(done.results, settings, options, about, _occasion(settings, done.account, done.warnings))
+    occasion = replace(_occasion(settings, done.account, done.warnings), title=title)
+    _show(done.results, settings, options, about, occasion)
     return _end(done.account, done.warnings, options)
 
 

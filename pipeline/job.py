@@ -37,6 +37,8 @@ _ALIAS = re.compile(r"^(.*\S)\s+AS\s+(\w+)$", re.IGNORECASE | re.DOTALL)
 _SETTING = re.compile(r"^(chart|param|by):\s*(.*)$")
 #: How a chart is drawn; see `pipeline.charts.choose`.
 MARKS = ("area", "bar", "heat", "line", "rank")
+#: ``-- chart: none``: the table says it better.
+NO_CHART = "none"
 _CHART_PARTS = ("x", "y", "color", "mark", "title")
 _CHART_PART = re.compile(r"(\w+)=('(?:[^']|'')*'|\S+)\s*")
 _PARAM = re.compile(r"^(\w+)\s+([A-Za-z]+)\s*(?:=\s*('(?:[^']|'')*'|\S+))?\s*(.*)$")
@@ -229,7 +231,8 @@ def _one_job(name: str, text: str, path: Path | None) -> Job:
         if setting is None:
             question.append(said)
         elif setting[1] == "chart":
-            read_chart(setting[2])
+            if setting[2] != NO_CHART:
+                read_chart(setting[2])
             charts.append(setting[2])
         elif setting[1] == "by":
             first, _, rest = setting[2].partition(" of ")
