@@ -6,10 +6,10 @@ SELECT client, count(*) FILTER (WHERE event = 'connect') AS connections,
     count(*) FILTER (WHERE event = 'disconnect') AS ended,
     count(*) FILTER (WHERE event = 'lost_connection') AS lost,
     count(*) FILTER (WHERE event = 'timeout') AS timeouts,
-    coalesce(sum(nullif(regexp_extract(tally, '\bauth=([0-9]+)', 1), '')::BIGINT), 0)::BIGINT AS logins,
-    coalesce(sum(nullif(regexp_extract(tally, '\bmail=([0-9]+)', 1), '')::BIGINT), 0)::BIGINT AS mails,
-    coalesce(sum(nullif(regexp_extract(tally, '\brcpt=([0-9]+)', 1), '')::BIGINT), 0)::BIGINT AS recipients,
-    coalesce(sum(nullif(regexp_extract(tally, '\bcommands=[0-9]+/([0-9]+)', 1), '')::BIGINT), 0)::BIGINT AS commands,
+    coalesce(sum(nullif(regexp_extract(tally, '\bauth=([0-9]{1,9})', 1), '')::BIGINT), 0)::BIGINT AS logins,
+    coalesce(sum(nullif(regexp_extract(tally, '\bmail=([0-9]{1,9})', 1), '')::BIGINT), 0)::BIGINT AS mails,
+    coalesce(sum(nullif(regexp_extract(tally, '\brcpt=([0-9]{1,9})', 1), '')::BIGINT), 0)::BIGINT AS recipients,
+    coalesce(sum(nullif(regexp_extract(tally, '\bcommands=(?:[0-9]+/)?([0-9]{1,9})', 1), '')::BIGINT), 0)::BIGINT AS commands,
     count(*) FILTER (WHERE event IN ('reject', 'milter-reject', 'proxy-reject')) AS rejects
 FROM mail
 WHERE event IN ('connect', 'disconnect', 'lost_connection', 'timeout', 'reject', 'milter-reject', 'proxy-reject')
