@@ -63,7 +63,18 @@ _OUTCOME = cython.declare(
     cython.ulonglong,
     sum(
         COLUMNS[name]
-        for name in ("reason", "reason_group", "failed_host", "child_id", "link", "code")
+        for name in ("dsn", "reason", "reason_group", "failed_host", "child_id", "link", "code")
+    ),
+)
+_DELIVERY = cython.declare(
+    cython.ulonglong,
+    sum(
+        COLUMNS[name]
+        for name in (
+            *("recipient", "orig_to", "relay", "relay_ip", "failed_host", "dsn", "status", "code"),
+            *("reason", "reason_group", "child_id", "link", "delay_us", "delay_a_us"),
+            *("delay_b_us", "delay_c_us", "delay_d_us"),
+        )
     ),
 )
 _FROM = cython.declare(cython.ulonglong, COLUMNS["size"] | COLUMNS["nrcpt"])
@@ -329,6 +340,8 @@ class MailParser:
         """Read ``ADDRESS>, orig_to=<…>, relay=…, delay=…, delays=…, dsn=…, status=… (…)``."""
         k: cython.Py_ssize_t
         self.out.code(EVENT, E_DELIVERY)
+        if not self.mask & _DELIVERY:
+            return
         k = field_end(p, i, e)
         if self._wants(RECIPIENT):
             self.out.text(RECIPIENT, p, i, k)
