@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipeline import duck
+from pipeline.pick import Picker
 from pipeline.relations import STITCHED
 from pipeline.scan import LineScanner
 from pipeline.sql import Query
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from pipeline.python_job import PythonQuery
     from pipeline.query import MapPlan
+    from pipeline.selection import Selection
     from pipeline.sql import Branch
 
 _local = threading.local()
@@ -46,29 +48,26 @@ class AtHand:
 
     def __init__(self, plan: MapPlan) -> None:
         self.plan = plan
-        self.scanner = LineScanner(plan.views.scanned, reasons=plan.views.reasons)
+        self.scanner = LineScanner(
+            plan.views.scanned,
+            reasons=plan.views.reasons,
+            only_deliveries=plan.views.only_deliveries,
+        )
         duck.forget_prepared()
         self._held: dict[str, _Held] = {}
-        #: Names that stand for some columns of the scanned table.
-        self._parts: dict[frozenset[str], tuple[str, list[str]]] = {}
+        #: Names that stand for some columns and rows of the scanned table.
+        self._parts: dict[Any, tuple[str, list[str], Picker | None]] = {}
         if not plan.queries:
             return
-        scanned = self.scanner.schema.empty_table()
         stitch = plan.views.stitch
-        sources = [source.columns for source in plan.views.sources if source is not None]
-        for columns in [*sources, *(stitch.events_of.values() if stitch is not None else ())]:
-            if columns not in self._parts:
-                name = f"scanned{len(self._parts)}"
-                self._parts[columns] = name, [n for n in scanned.column_names if n in columns]
-                self._hold(name, scanned.select(self._parts[columns][1]))
         self._texts = [
-            None if source is None else self._over(query.relation, source.columns, source.select)
-            for query, source in zip(plan.queries, plan.views.sources, strict=True)
+            None if selection is None else self._over(query.relation, selection)
+            for query, selection in zip(plan.queries, plan.views.selections, strict=True)
         ]
         if stitch is not None:
             self._maps = {
-                name: self._over("_events", columns, stitch.events[name]) + stitch.maps[name]
-                for name, columns in stitch.events_of.items()
+                name: self._over("_events", selection) + stitch.maps[name]
+                for name, selection in stitch.events.items()
             }
             for name, text in self._maps.items():
                 self._hold(name, duck.query(text))
@@ -79,16 +78,23 @@ class AtHand:
         self._held[name] = _Held(table)
         duck.cursor().register(name, self._held[name])
 
-    def _over(self, relation: str, columns: frozenset[str], select: str) -> str:
+    def _over(self, relation: str, selection: Selection) -> str:
         """Return what must stand before a query that reads a relation of the scanned table."""
-        name, _ = self._parts[columns]
+        if selection.part not in self._parts:
+            scanned = self.scanner.schema.empty_table()
+            columns = [name for name in scanned.column_names if name in selection.columns]
+            picker = Picker(columns, dict(selection.picked)) if selection.picked else None
+            self._parts[selection.part] = f"scanned{len(self._parts)}", columns, picker
+            self._hold(self._parts[selection.part][0], scanned.select(columns))
+        name, _, _ = self._parts[selection.part]
         scanned = f"scanned AS NOT MATERIALIZED (FROM {name})"
-        return f"WITH {scanned}, {relation} AS NOT MATERIALIZED ({select}) "
+        return f"WITH {scanned}, {relation} AS NOT MATERIALIZED ({selection.select}) "
 
     def scanned(self, table: pa.Table) -> None:
         """Take in what was just scanned."""
-        for name, columns in self._parts.values():
-            self._held[name].table = table.select(columns)
+        for name, columns, picker in self._parts.values():
+            part = table.select(columns) if picker is None else picker.pick(table)
+            self._held[name].table = part
 
     def put(self, name: str, table: pa.Table) -> None:
         """Let a name stand for other fragments."""

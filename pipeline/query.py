@@ -90,10 +90,13 @@ def plan_jobs(jobs: Sequence[Job], settings: Settings) -> tuple[MapPlan, list[Jo
         keys = tuple(settings.by or job.by) if job.by else ()
         places = tuple(_place(query, queries) for query in plan.queries)
         plans.append(JobPlan(job, places, plan, keys))
-    reads = [(query.relation, query.columns) for query in queries]
+    reads = [
+        (query.relation, query.columns, query.picked if isinstance(query, Query) else {})
+        for query in queries
+    ]
     where = {}
     if settings.where is not None:
-        relations = {relation for relation, _ in reads} or {"lines"}
+        relations = {relation for relation, _, _ in reads} or {"lines"}
         where = {relation: _columns_of(settings.where, relation) for relation in relations}
     return MapPlan(tuple(queries), plan_views(reads, settings, where)), plans
 

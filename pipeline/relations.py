@@ -14,6 +14,8 @@ from pipeline.filters import glob_condition, time_conditions
 from pipeline.formats.mail_view import HOP_COLUMNS, is_hop, mail_columns, mail_expressions
 from pipeline.formats.postfix import MAIL
 from pipeline.formats.syslog import LINES, lines_view, local_time, scanned_columns
+from pipeline.kernels.mail_names import CODES
+from pipeline.selection import Selection
 from pipeline.stitch_plan import DELIVERIES, MESSAGES, StitchPlan, plan_stitch
 
 if TYPE_CHECKING:
@@ -32,22 +34,6 @@ STITCHED = ("messages", "deliveries")
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """What one query reads under its relation's name.
-
-    Attributes
-    ----------
-    columns : frozenset of str
-        Of the scanned table: no more are handed to the query, since DuckDB would convert them all.
-    select : str
-        The relation, over a table ``scanned`` with these columns, filters included.
-    """
-
-    columns: frozenset[str]
-    select: str
-
-
-@dataclass(frozen=True, slots=True)
 class Views:
     """What a map task must scan, and what its queries read.
 
@@ -55,22 +41,25 @@ class Views:
     ----------
     scanned : frozenset of str
         Columns that the scan must build.
-    sources : tuple of Source or None
+    selections : tuple of Selection or None
         One a query; None where it reads a stitched relation.
     stitch : StitchPlan or None
         How messages are put together, where a query reads them.
     reasons : str or None
         File with the user's own rules for ``reason_class``.
+    only_deliveries : bool
+        Of Postfix lines nobody reads any but attempts to deliver.
     """
 
     scanned: frozenset[str]
-    sources: tuple[Source | None, ...]
+    selections: tuple[Selection | None, ...]
     stitch: StitchPlan | None = None
     reasons: str | None = None
+    only_deliveries: bool = False
 
 
 def plan_views(
-    reads: Sequence[tuple[str, frozenset[str]]],
+    reads: Sequence[tuple[str, frozenset[str], Mapping[str, frozenset[str]]]],
     settings: Settings,
     where: Mapping[str, frozenset[str]],
 ) -> Views:
@@ -78,8 +67,9 @@ def plan_views(
 
     Parameters
     ----------
-    reads : sequence of (str, frozenset of str)
-        The relation that each query reads, and the columns that it names.
+    reads : sequence of (str, frozenset of str, mapping of str to frozenset of str)
+        The relation that each query reads, the columns that it names, and the values that its
+        WHERE limits some of them to.
     settings : Settings
         Zones and filters.
     where : mapping of str to frozenset of str
@@ -90,16 +80,16 @@ def plan_views(
     UsageError
         A filter does not fit a relation.
     """
-    sources: list[Source | None] = []
+    selections: list[Selection | None] = []
     stitched: dict[str, frozenset[str]] = {}
-    for relation, columns in reads:
+    for relation, columns, picked in reads:
         every = columns | where.get(relation, frozenset())
         if relation in STITCHED:
             stitched[relation] = stitched.get(relation, frozenset()) | every
-            sources.append(None)
+            selections.append(None)
         else:
-            sources.append(_source(relation, every, settings))
-    scanned = frozenset().union(*(source.columns for source in sources if source is not None))
+            selections.append(_selection(relation, every, picked, settings))
+    scanned = frozenset().union(*(one.columns for one in selections if one is not None))
     stitch = None
     if stitched:
         if settings.processes:
@@ -113,14 +103,33 @@ def plan_views(
         from pipeline.formats.reasons import load_rules
 
         load_rules(settings.reasons)  # what is wrong in it is told before anything is read
-    return Views(scanned or _ROWS, tuple(sources), stitch, settings.reasons)
+    picks = [dict(one.picked) for one in selections if one is not None and "event" in one.columns]
+    return Views(
+        scanned or _ROWS,
+        tuple(selections),
+        stitch,
+        settings.reasons,
+        only_deliveries=stitch is None and all(map(_is_of_deliveries, picks)),
+    )
 
 
+def _is_of_deliveries(picked: Mapping[str, frozenset[str]]) -> bool:
+    return picked.get("event") == {"delivery"} or picked.get("status", _OTHERS) <= _OUTCOMES
+
+
+#: What only attempts to deliver end in; `expired` is the queue manager's.
+_OUTCOMES = frozenset({"sent", "deferred", "bounced", "deliverable", "undeliverable"})
+_OTHERS = frozenset({"expired"})
 #: Rows are to be counted: a table must have a column.
 _ROWS = frozenset({"bytes"})
 
 
-def _source(relation: str, columns: frozenset[str], settings: Settings) -> Source:
+def _selection(
+    relation: str,
+    columns: frozenset[str],
+    picked: Mapping[str, frozenset[str]],
+    settings: Settings,
+) -> Selection:
     zones = settings.zones
     bounds = time_conditions(local_time(zones), settings.since, settings.until)
     conditions = (
@@ -132,7 +141,7 @@ def _source(relation: str, columns: frozenset[str], settings: Settings) -> Sourc
     columns |= {"process"} if settings.processes else frozenset()
     scanned = scanned_columns(columns, zones, is_bounded=bool(bounds))
     if relation == "lines":
-        return Source(scanned or _ROWS, lines_view(columns, zones, bounds, conditions))
+        return Selection(scanned or _ROWS, lines_view(columns, zones, bounds, conditions))
     scanned |= mail_columns(columns) | {"event"}
     made = mail_expressions(columns)
     only = "event IS NOT NULL"
@@ -140,4 +149,5 @@ def _source(relation: str, columns: frozenset[str], settings: Settings) -> Sourc
         scanned |= HOP_COLUMNS
         only += f" AND NOT {is_hop()}"
     select = lines_view(columns, zones, bounds, conditions, made, only)
-    return Source(scanned, select)
+    codes = tuple(sorted((name, wanted) for name, wanted in picked.items() if name in CODES))
+    return Selection(scanned | {name for name, _ in codes}, select, codes)

@@ -8,7 +8,7 @@ names → rows or groups (states, types, aggregates).
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from pipeline.sql_aggregates import additive_columns, contains_aggregate
 from pipeline.sql_check import Checker, has_parameters
 from pipeline.sql_groups import split_groups
 from pipeline.sql_names import Scope, has_window, make_scope, subqueries
+from pipeline.sql_picks import picked_values
 from pipeline.sql_reads import RESERVED, Read, Reader
 from pipeline.sql_rows import Pieces, is_aggregated, split_rows
 from pipeline.sql_tree import (
@@ -82,6 +83,8 @@ class Query:
         No aggregates, no grouping, no order: rows stream through in file order.
     limit : int or None
         For ``map_only``: stop reading after so many rows of partial, LIMIT and OFFSET together.
+    picked : dict of str to frozenset of str
+        Columns that its WHERE limits to some texts, and these: rows with others can be left out.
     """
 
     name: str
@@ -91,6 +94,7 @@ class Query:
     finish_sql: str
     map_only: bool
     limit: int | None
+    picked: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,6 +308,7 @@ class _Planner:
             finish_sql=pieces.finish_sql,
             map_only=pieces.map_only,
             limit=pieces.limit,
+            picked=picked_values(scope.resolve(select["where_clause"]), tuple(scope.columns)),
         )
         return query, (own, names, types)
 

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING
 from pipeline.filters import glob_condition, time_conditions
 from pipeline.formats.mail_view import HOP_COLUMNS, is_hop, mail_columns
 from pipeline.formats.syslog import local_time, scanned_columns
+from pipeline.kernels.mail_names import LINKS
+from pipeline.selection import Selection
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from pipeline.settings import Settings
 
@@ -175,11 +177,10 @@ class StitchPlan:
     ----------
     scanned : frozenset of str
         Columns that the scan must build.
-    events_of : dict of str to frozenset of str
-        Table (``_m``, ``_d``, ``_e``) → the scanned columns that it is made of.
-    events, maps, merges : dict of str to str
-        Table → SELECT over ``scanned`` of the lines with a queue id, filters on hosts included;
-        SELECT over these ``_events``; SELECT over its own fragments.
+    events : dict of str to Selection
+        Table (``_m``, ``_d``, ``_e``) → the lines that it is made of, filters on hosts included.
+    maps, merges : dict of str to str
+        Table → SELECT over these ``_events``; SELECT over its own fragments.
     views : tuple of (str, str)
         Relation and its SELECT over the tables, filters included.
     is_late : bool
@@ -187,8 +188,7 @@ class StitchPlan:
     """
 
     scanned: frozenset[str]
-    events_of: dict[str, frozenset[str]]
-    events: dict[str, str]
+    events: dict[str, Selection]
     maps: dict[str, str]
     merges: dict[str, str]
     views: tuple[tuple[str, str], ...]
@@ -252,17 +252,16 @@ def plan_stitch(named: Mapping[str, frozenset[str]], settings: Settings) -> Stit
         of_recipient = {"recipient", "orig_to", "status", "event"} | (recipients & set(_LAST))
         of_recipient |= {"link"} if "forwarded" in recipients else set()
         of_recipient |= HOP_COLUMNS if "is_hop" in recipients else set()
-        events["_d"] = _events_view(frozenset(of_recipient), settings)
+        events["_d"] = _events_view(frozenset(of_recipient), settings, event={"delivery"})
     if every & {"parent_id", "parent_link"} or (is_once and "messages" in named):
         columns = "fid, host, queue_id, child_id, link, time, relay_ip"
         maps["_e"] = f"SELECT {columns} FROM _events WHERE child_id IS NOT NULL"
         merges["_e"] = "SELECT * FROM _e"
         of_child = frozenset({"queue_id", "child_id", "link", "relay_ip"})
-        events["_e"] = _events_view(of_child, settings)
+        events["_e"] = _events_view(of_child, settings, link=set(LINKS[1:]))
     return StitchPlan(
-        frozenset().union(*(columns for columns, _ in events.values())),
-        {name: columns for name, (columns, _) in events.items()},
-        {name: view for name, (_, view) in events.items()},
+        frozenset().union(*(selection.columns for selection in events.values())),
+        events,
         maps,
         merges,
         tuple(_relation_view(name, columns, settings) for name, columns in named.items()),
@@ -276,22 +275,25 @@ def _grouped(keys: Iterable[str], columns: Mapping[str, str], source: str, table
     return f"SELECT {', '.join(items)} FROM {source}{where} GROUP BY {', '.join(keys)}"
 
 
-def _events_view(columns: frozenset[str], settings: Settings) -> tuple[frozenset[str], str]:
-    """Return the columns to scan, and the view of lines with a queue id."""
+def _events_view(
+    columns: frozenset[str], settings: Settings, **picked: Collection[str]
+) -> Selection:
+    """Return the lines with a queue id; ``picked`` limits columns of codes to some values."""
     zones = settings.zones
     # The queue id deals fragments out, and costs nothing: the number is told from it.
     scanned = mail_columns(columns) | {"message_no", "phase", "begins", "queue_id"}
     named = frozenset({"time", "host", *(() if zones.report is None else ("day",))})
     scanned |= scanned_columns(named, zones, is_bounded=False)
-    picked = sorted(columns - {"host"})
-    made = ", ".join(f'"{name}"' for name in picked)
+    named_columns = sorted(columns - {"host"})
+    made = ", ".join(f'"{name}"' for name in named_columns)
     view = (
         f"SELECT message_no AS fid, phase, begins, time, {local_time(zones)} AS local, host,"
         f" {made}, hash(coalesce(host, ''), queue_id) AS shard FROM scanned WHERE message_no > 0"
     )
     for condition in glob_condition("host", settings.hosts):
         view += f" AND ({condition})"
-    return frozenset(scanned), view
+    wanted = tuple((name, frozenset(values)) for name, values in picked.items())
+    return Selection(frozenset(scanned), view, wanted)
 
 
 def _relation_view(relation: str, columns: frozenset[str], settings: Settings) -> tuple[str, str]:

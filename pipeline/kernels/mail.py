@@ -148,6 +148,8 @@ class MailParser:
         Capacity of the column buffers, in rows.
     columns_mask : int
         What to build: bits of `COLUMNS`.
+    only_deliveries : bool
+        Nobody asks for other lines: leave them, without an event.
 
     Attributes
     ----------
@@ -162,14 +164,21 @@ class MailParser:
     """
 
     mask: cython.ulonglong
+    only_deliveries: cython.bint
     out: Columns
     fields: Fields
     heads: Heads
     queued_heads: Heads
     status_words: Words
 
-    def __init__(self, max_rows: cython.int, columns_mask: cython.ulonglong):
+    def __init__(
+        self,
+        max_rows: cython.int,
+        columns_mask: cython.ulonglong,
+        only_deliveries: cython.bint = False,
+    ):
         self.mask = columns_mask
+        self.only_deliveries = only_deliveries
         self.out = Columns(max_rows, columns_mask)
         self.fields = Fields(self.out)
         self.heads = Heads(HEADS, self.out, self.fields)
@@ -285,6 +294,8 @@ class MailParser:
             e -= 1
         found = queue_id(p, i, e)
         j = found >> 1
+        if self.only_deliveries and not (j and _is(p, j + 2, e, b"to=<", 4)):
+            return
         if j == 0 or j == e:
             self.heads.read(p, i, e, daemon)
         elif found & 1:
