@@ -114,7 +114,7 @@ def plan_views(
 
 
 def _is_of_deliveries(picked: Mapping[str, frozenset[str]]) -> bool:
-    return picked.get("event") == {"delivery"} or picked.get("status", _OTHERS) <= _OUTCOMES
+    return picked.get("event", _OTHERS) == {"delivery"} or picked.get("status", _OTHERS) <= _OUTCOMES
 
 
 #: What only attempts to deliver end in; `expired` is the queue manager's.
