@@ -5,7 +5,7 @@
 SELECT relay, count(*) AS deliveries,
     (approx_quantile(delay_us, 0.5) / 1e6)::DECIMAL(18,2) AS median,
     (approx_quantile(delay_us, 0.95) / 1e6)::DECIMAL(18,2) AS p95,
-    max(delay_us) / 1e6 AS longest,
+    (max(delay_us) / 1e6)::DECIMAL(18,2) AS longest,
     (sum(delay_a_us) / 1e6 / count(*))::DECIMAL(18,2) AS before_queue,
     (sum(delay_b_us) / 1e6 / count(*))::DECIMAL(18,2) AS in_queue,
     (sum(delay_c_us) / 1e6 / count(*))::DECIMAL(18,2) AS connecting,

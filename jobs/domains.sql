@@ -18,7 +18,7 @@ SELECT domain, sum(messages)::BIGINT AS messages, sum(sent)::BIGINT AS sent,
     sum(bytes)::BIGINT AS bytes, sum(deferred)::BIGINT AS deferred, sum(bounced)::BIGINT AS bounced,
     sum(attempts)::BIGINT AS attempts,
     (sum(delay_us) / 1e6 / nullif(sum(sent), 0))::DECIMAL(18,2) AS mean_delay,
-    max(longest_us) / 1e6 AS longest_delay
+    (max(longest_us) / 1e6)::DECIMAL(18,2) AS longest_delay
 FROM gone
 GROUP BY ALL
 ORDER BY ALL

@@ -57,6 +57,7 @@ class AtHand:
         self._held: dict[str, _Held] = {}
         #: Names that stand for some columns and rows of the scanned table.
         self._parts: dict[Any, tuple[str, list[str], Picker | None]] = {}
+        self._texts: list[str | None] = []
         if not plan.queries:
             return
         stitch = plan.views.stitch
