@@ -125,9 +125,9 @@ class AtHand:
             for name in tables:
                 cursor.unregister(name)
 
-    def table(self, name: str) -> pa.Table:
-        """Return what a name stands for."""
-        return self._held[name].table
+    def schema(self, name: str) -> pa.Schema:
+        """Return the schema of the tables that a name stands for."""
+        return self._held[name].empty.schema
 
     def map_scanned(self, partials: list[list[list[pa.Table]]]) -> None:
         """Append the partials of the scanned table, of queries over ``lines`` and ``mail``."""

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from pipeline.arrow import clean_text, point_view, strings
 from pipeline.formats.postfix import daemon_class, split_process
-from pipeline.kernels.generations import PHASES, Generations
+from pipeline.kernels.generations import NEVER, PHASES, Generations
 from pipeline.kernels.mail import MailParser
 from pipeline.kernels.mail_names import CODES, COLUMNS, EVENTS, INTS, PLACES, TEXTS
 
@@ -94,6 +94,7 @@ class MailScanner:
         self._host_marks = memoryview(bytearray(8 * _ROOM)).cast("Q")
         self._rules = reasons
         self._classes: dict[str, str] = {}  # of each reason met
+        self._host_firsts = memoryview(bytearray(8 * (_ROOM + 1))).cast("q")
         self._known_reasons = -1
         self._reasons: dict[str, pa.Array] = {}
         kinds = {name: pa.string_view() for name in TEXTS}
@@ -108,6 +109,7 @@ class MailScanner:
         """Begin another split: its messages are numbered from here on."""
         if self._numbered:
             self._generations.reset(first_number)
+            self._known_hosts = -1
 
     def scan(self, block: Block) -> list[pa.Array]:
         """Return the columns of the rows that the scanner holds, in the order of ``fields``."""
@@ -182,18 +184,21 @@ class MailScanner:
         s = self._scanner
         held, mine = s.buffers, self._parser.buffers
         if self._known_hosts != s.hosts.version:
+            # Codes may mean other hosts now. To know of no line is always right.
             for code, name in enumerate(s.hosts.names()):
-                self._host_marks[code] = hash(name) & _LOW_64
+                self._host_marks[code] = hash(clean_text(name)) & _LOW_64
+                self._host_firsts[code] = NEVER
+            self._host_firsts[_ROOM] = NEVER
             self._known_hosts = s.hosts.version
         self._generations.number(
             block.buffer,
             n,
-            s.first_time,
             mine["queue_id"],
             mine["queue_id"].cast("B"),
             held["host"],
             held["hosted"],
             self._host_marks,
+            self._host_firsts,
             held["process"],
             self._marks,
             mine["event"],

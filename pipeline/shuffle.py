@@ -6,9 +6,11 @@ the rows of some piles out, so that rows with equal keys lie in one partition, s
 
 from __future__ import annotations
 
+import os
 import tempfile
+from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -43,7 +45,7 @@ class Pile:
         self._parts.append(table)
         self._n_bytes += table.nbytes
         if self._n_bytes > PILE_BYTES:
-            self._store()
+            self.store()
 
     def extend(self, later: Pile) -> None:
         """Put the tables of another pile on top; that one must not be used any more."""
@@ -51,7 +53,7 @@ class Pile:
         self._parts += later._parts
         self._n_bytes += later._n_bytes
         if self._n_bytes > PILE_BYTES:
-            self._store()
+            self.store()
 
     def tables(self) -> Iterator[pa.Table]:
         """Yield the tables in order."""
@@ -61,21 +63,21 @@ class Pile:
             else:
                 yield part
 
-    def _store(self) -> None:
+    def whole(self, schema: pa.Schema) -> pa.Table:
+        """Return all rows; ``schema`` is that of a pile without any."""
+        tables = [*self.tables()]
+        return pa.concat_tables(tables) if tables else schema.empty_table()
+
+    def store(self) -> None:
+        """Move what is in memory to disk."""
         parts: list[pa.Table | _Stored] = []
-        in_memory: list[pa.Table] = []
-        for part in [*self._parts, None]:
-            if isinstance(part, pa.Table):
-                in_memory.append(part)
+        for is_table, group in groupby(self._parts, lambda part: isinstance(part, pa.Table)):
+            if not is_table:
+                parts += group
                 continue
-            if in_memory:
-                writer = _Writer(in_memory[0].schema)
-                for table in in_memory:
-                    writer.write(table)
-                parts.append(writer.finish())
-                in_memory = []
-            if part is not None:
-                parts.append(part)
+            if not parts:
+                parts.append(_Stored())
+            parts[-1].append([*group])
         self._parts = parts
         self._n_bytes = 0
 
@@ -83,33 +85,30 @@ class Pile:
 class _Stored:
     """Tables in a file, which is removed with the object."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self) -> None:
+        handle, name = tempfile.mkstemp(suffix=".arrow", dir=duck.spill_folder())
+        os.close(handle)
+        self.path = Path(name)
 
     def __del__(self) -> None:
         self.path.unlink(missing_ok=True)
 
-    def tables(self) -> Iterator[pa.Table]:
-        with pa.OSFile(str(self.path)) as file, pa.ipc.open_stream(file) as reader:
-            for batch in reader:
-                yield pa.Table.from_batches([batch])
-
-
-class _Writer:
-    def __init__(self, schema: pa.Schema) -> None:
-        handle, name = tempfile.mkstemp(suffix=".arrow", dir=duck.spill_folder())
-        self._path = Path(name)
-        self._file: Any = open(handle, "wb")  # noqa: SIM115, PTH123  # closed by finish
+    def append(self, tables: list[pa.Table]) -> None:
+        """Write tables behind those that are there: another Arrow stream in the same file."""
         options = pa.ipc.IpcWriteOptions(compression="lz4")
-        self._stream = pa.ipc.new_stream(self._file, schema, options=options)
+        with (
+            self.path.open("ab") as file,
+            pa.ipc.new_stream(file, tables[0].schema, options=options) as stream,
+        ):
+            for table in tables:
+                stream.write_table(table)
 
-    def write(self, table: pa.Table) -> None:
-        self._stream.write_table(table)
-
-    def finish(self) -> _Stored:
-        self._stream.close()
-        self._file.close()
-        return _Stored(self._path)
+    def tables(self) -> Iterator[pa.Table]:
+        with pa.OSFile(str(self.path)) as file:
+            n_bytes = file.size()
+            while file.tell() < n_bytes:
+                for batch in pa.ipc.open_stream(file):
+                    yield pa.Table.from_batches([batch])
 
 
 def partition_piles(
@@ -135,38 +134,51 @@ def partition_piles(
     n_rows = max((pile.n_rows for pile in piles.values()), default=0)
     n = min(MAX_PARTITIONS, -(-n_rows // PARTITION_ROWS))
     if n <= 1:
-        yield {name: _whole([*pile.tables()], schemas[name]) for name, pile in piles.items()}
+        yield {name: pile.whole(schemas[name]) for name, pile in piles.items()}
         return
     dealt = {name: _deal(pile, keys[name], n) for name, pile in piles.items()}
-    for k in range(n):
-        yield {name: _whole([*parts[k].tables()], schemas[name]) for name, parts in dealt.items()}
-
-
-def _whole(tables: list[pa.Table], schema: pa.Schema) -> pa.Table:
-    return pa.concat_tables(tables) if tables else schema.empty_table()
+    for _ in range(n):
+        yield {name: parts.pop(0).whole(schemas[name]) for name, parts in dealt.items()}
 
 
 def _deal(pile: Pile, key: str, n: int) -> list[Pile]:
     parts = [Pile() for _ in range(n)]
     cursor = duck.new_cursor()
     try:
-        for table in pile.tables():
-            cursor.register("_dealt", table)
+        for rows, is_all in _batches(pile):
+            cursor.register("_rows", rows)
+            part = f"CAST(hash({key}) % {n} AS INTEGER)"
             dealt = cursor.sql(
-                f"SELECT * EXCLUDE (_place) FROM (SELECT CAST(hash({key}) % {n} AS INTEGER) AS "
-                "_part, row_number() OVER () AS _place, * FROM _dealt) ORDER BY _part, _place"
+                f"SELECT * EXCLUDE (_part, _place) FROM (SELECT {part} AS _part, row_number() OVER "
+                "() AS _place, * FROM _rows) ORDER BY _part, _place"
             ).to_arrow_table()
             counts = dict(
-                cursor.sql(
-                    f"SELECT CAST(hash({key}) % {n} AS INTEGER), count(*) FROM _dealt GROUP BY ALL"
-                ).fetchall()
+                cursor.sql(f"SELECT {part}, count(*) FROM _rows GROUP BY ALL").fetchall()
             )
-            cursor.unregister("_dealt")
-            rows = dealt.drop_columns(["_part"])
+            cursor.unregister("_rows")
             at = 0
             for k in range(n):
-                parts[k].add(rows.slice(at, counts.get(k, 0)))
+                parts[k].add(dealt.slice(at, counts.get(k, 0)))
                 at += counts.get(k, 0)
+            if not is_all:
+                # A slice holds on to the whole table, and so many small piles are a large one.
+                for small in parts:
+                    small.store()
     finally:
         cursor.close()
     return parts
+
+
+def _batches(pile: Pile) -> Iterator[tuple[pa.Table, bool]]:
+    """Yield a pile's rows, about `PILE_BYTES` at a time, and whether that is all of them."""
+    n_bytes, held = 0, []
+    is_all = True
+    for table in pile.tables():
+        if held and n_bytes + table.nbytes > PILE_BYTES:
+            is_all = False
+            yield pa.concat_tables(held), is_all
+            n_bytes, held = 0, []
+        held.append(table)
+        n_bytes += table.nbytes
+    if held:
+        yield pa.concat_tables(held), is_all

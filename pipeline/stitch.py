@@ -55,9 +55,10 @@ _BEGINS = (
 )
 _IN_ORDER = "WINDOW w AS (PARTITION BY host, instance, queue_id ORDER BY place)"
 # Where each fragment stands, and the fragment that its message begins with. The rule is that of
-# `pipeline.kernels.generations.begins_anew`.
+# `pipeline.kernels.generations.begins_anew`. Fragments of one split can have the same number: then
+# they are the same message's.
 _PLACES = f"""
-SELECT fid, place, p IS NOT NULL AND begins AS has_begun,
+SELECT fid, place, begins, p IS NOT NULL AND begins AS has_begun,
     last_value(CASE WHEN begins THEN fid END IGNORE NULLS) OVER w AS message,
     CAST(count(*) FILTER (WHERE begins) OVER w AS INTEGER) AS number
 FROM (
@@ -67,16 +68,18 @@ FROM (
     )
 ) {_IN_ORDER}
 """
+_PLACED = "(SELECT *, row_number() OVER () AS place FROM {})"
 _RENUMBERED = {
-    "_m": "SELECT p.message AS fid, f.* EXCLUDE (fid) REPLACE (f.is_sealed OR p.has_begun AS "
-    "is_sealed) FROM _m AS f JOIN _p AS p USING (fid) ORDER BY p.place",
-    "_d": "SELECT p.message AS fid, f.* EXCLUDE (fid, row) FROM (SELECT *, row_number() OVER () AS "
-    "row FROM _d) AS f JOIN _p AS p USING (fid) ORDER BY f.row",
+    "_m": "SELECT p.message AS fid, f.* EXCLUDE (fid, place) REPLACE (f.is_sealed OR p.has_begun "
+    f"AS is_sealed) FROM {_PLACED.format('_m')} AS f JOIN _p AS p USING (place) ORDER BY place",
+    "_d": "SELECT p.message AS fid, f.* EXCLUDE (fid, place) "
+    f"FROM {_PLACED.format('_d')} AS f JOIN (SELECT DISTINCT fid, message FROM _p) AS p USING (fid) "
+    "ORDER BY f.place",
     "_e": "SELECT * FROM _e",  # names its message by host and queue id
 }
 _NUMBERED = (
     "SELECT f.* REPLACE (p.number AS generation) FROM _m AS f JOIN _p AS p USING (fid) "
-    "WHERE p.message = p.fid"
+    "WHERE p.begins"
 )
 # The child of a bounce, of a local content filter or of a forward: under the id that its parent
 # names, on the same host, and begun when the parent says so.
@@ -105,8 +108,8 @@ _KEYS = {
 class Fragments:
     """Piles of fragments by the name of their table, in the order of the lines."""
 
-    def __init__(self) -> None:
-        self.piles: dict[str, Pile] = {}
+    def __init__(self, names: Iterable[str]) -> None:
+        self.piles = {name: Pile() for name in names}
         self.n_joined = 0  # rows when neighbours were last joined
 
     @property
@@ -117,12 +120,12 @@ class Fragments:
     def add(self, tables: Tables) -> None:
         """Put fragments that follow on top."""
         for name, table in tables.items():
-            self.piles.setdefault(name, Pile()).add(table)
+            self.piles[name].add(table)
 
     def extend(self, later: Fragments) -> None:
         """Put the fragments of the next split on top."""
         for name, pile in later.piles.items():
-            self.piles.setdefault(name, Pile()).extend(pile)
+            self.piles[name].extend(pile)
 
 
 class Stitcher:
@@ -134,7 +137,7 @@ class Stitcher:
         self._stitch = held.plan.views.stitch
         self._partials = partials
         self._tables: dict[str, list[pa.Table]] = {name: [] for name in self._stitch.tables}
-        self._fragments = Fragments()
+        self._fragments = Fragments(self._stitch.tables)
 
     def take(self) -> None:
         """Take in the scanned table at hand."""
@@ -155,11 +158,13 @@ class Stitcher:
         merged = _merge(
             self._held, {name: pa.concat_tables(tables) for name, tables in self._tables.items()}
         )
-        whole, rest = _part(self._held, merged)
         if self._stitch.is_late:
-            self._fragments.add(whole)
-        else:
-            self._held.map_stitched(whole, self._partials)
+            # All of them, so that they stay in the order of their lines.
+            self._fragments.add(merged)
+            self._tables = {name: [] for name in merged}
+            return
+        whole, rest = _part(self._held, merged)
+        self._held.map_stitched(whole, self._partials)
         self._tables = {name: [table] for name, table in rest.items()}
 
 
@@ -174,10 +179,12 @@ def join_neighbours(fragments: Fragments, plan: MapPlan, partials: Partials) -> 
     if plan.views.stitch.is_late:
         return  # nothing is whole before the end
     held = at_hand(plan)
-    tables = {name: pa.concat_tables(pile.tables()) for name, pile in fragments.piles.items()}
+    tables = {
+        name: pile.whole(held.schema(name)) for name, pile in fragments.piles.items()
+    }
     whole, rest = _part(held, _join(held, tables)[0])
     held.map_stitched(whole, partials)
-    joined = Fragments()
+    joined = Fragments(tables)
     joined.add(rest)
     fragments.piles = joined.piles
     fragments.n_joined = fragments.n_rows
@@ -188,13 +195,10 @@ def stitch_all(files: Iterable[Fragments], plan: MapPlan, partials: Partials) ->
     stitch = plan.views.stitch
     assert stitch is not None
     held = at_hand(plan)
-    together = Fragments()
+    together = Fragments(stitch.tables)
     for of_file in files:
         together.extend(of_file)
-    held.forget()
-    schemas = {name: held.table(name).schema for name in stitch.tables}
-    for name in stitch.tables:
-        together.piles.setdefault(name, Pile())
+    schemas = {name: held.schema(name) for name in stitch.tables}
     for part in partition_piles(together.piles, _KEYS, schemas):
         tables, places = _join(held, part)
         if stitch.is_late:

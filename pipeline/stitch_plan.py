@@ -130,7 +130,7 @@ _KEYS = {
     "first": ("first(time)", "first(first)"),
     "last": ("last(time)", "last(last)"),
     "local": ("first(local)", "first(local)"),
-    "is_sealed": ("bool_or(begins = 1)", "bool_or(is_sealed)"),
+    "is_sealed": ("first(begins = 1)", "first(is_sealed)"),
 }
 #: Event columns that a column of a message's fragment is made of, where it isn't its own.
 _MADE_OF = {"queued_sender": ("sender",), "given_sender": ("sender",), "attempts": (), "active": (),
@@ -272,7 +272,10 @@ def plan_stitch(named: Mapping[str, frozenset[str]], settings: Settings) -> Stit
 def _grouped(keys: Iterable[str], columns: Mapping[str, str], source: str, table: str = "") -> str:
     items = [*keys, *(f"{expression} AS {name}" for name, expression in columns.items())]
     where = " WHERE event = 'delivery'" if table == "_d" else ""
-    return f"SELECT {', '.join(items)} FROM {source}{where} GROUP BY {', '.join(keys)}"
+    # Numbers follow the lines, and groups come in any order: messages with one id are told apart
+    # by the fragments that stand next to each other.
+    order = " ORDER BY fid" if source == "_m" else ""
+    return f"SELECT {', '.join(items)} FROM {source}{where} GROUP BY {', '.join(keys)}{order}"
 
 
 def _events_view(

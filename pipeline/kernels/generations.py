@@ -24,8 +24,11 @@ REMOVED = 5
 #: Silence after which an id is taken to be another message's: Postfix's maximal_queue_lifetime.
 SILENCE_US = 5 * 86_400_000_000
 #: The message-id follows the opening within this time, however slow the client is. Three times as
-#: long after the begin of a split there is surely no opening in an earlier one, whatever the clock.
+#: long after a host's first line in a split there is surely no opening in an earlier one, though
+#: its clock fell back by an hour in between. Another host's clock may be in another zone.
 RECEPTION_US = 3_600_000_000
+#: In `Generations.number`: no line of this host was seen.
+NEVER = (1 << 63) - 1
 
 _OPENING = cython.declare(cython.int, 1)
 _MESSAGE_ID = cython.declare(cython.int, 2)
@@ -33,6 +36,7 @@ _QUEUE = cython.declare(cython.int, 4)
 _REMOVED = cython.declare(cython.int, 5)
 _SILENCE_US = cython.declare(cython.longlong, 5 * 86_400_000_000)
 _RECEPTION_US = cython.declare(cython.longlong, 3_600_000_000)
+_NEVER = cython.declare(cython.longlong, (1 << 63) - 1)
 _FNV_BASIS = cython.declare(cython.ulonglong, 14695981039346656037)  # FNV-1a, 64 bits
 _FNV_PRIME = cython.declare(cython.ulonglong, 1099511628211)
 _LOW_64 = cython.declare(cython.ulonglong, 0xFFFFFFFFFFFFFFFF)
@@ -121,12 +125,12 @@ class Generations:
         self,
         block: cython.uchar[::1],
         n_rows: cython.Py_ssize_t,
-        first_time: cython.longlong,
         ids: cython.int[::1],
         id_bytes: cython.uchar[::1],
         hosts: cython.int[::1],
         hosted: cython.uchar[::1],
         host_marks: cython.ulonglong[::1],
+        host_firsts: cython.longlong[::1],
         processes: cython.int[::1],
         process_marks: cython.ulonglong[::1],
         events: cython.uchar[::1],
@@ -142,8 +146,6 @@ class Generations:
         ----------
         block : writable buffer of unsigned bytes
             The text.
-        first_time : int
-            Time of the split's first line.
         ids, id_bytes : buffer of int32, 4 a row; the same memory as uint8
             Arrow string views of the queue ids, whose data buffer is ``block``; empty where the
             row has none.
@@ -151,6 +153,9 @@ class Generations:
             Codes; ``hosted`` has a bit for each row with a host.
         host_marks, process_marks : buffer of uint64
             By code: what tells hosts and instances apart.
+        host_firsts : writable buffer of int64
+            By code, and behind all of them for rows without a host: time of the first line in the
+            split with a queue id, `NEVER` before.
         events, phase_of : buffer of uint8
             Code of the row's event; by that code, the position in `PHASES`.
         times : buffer of int64
@@ -167,6 +172,8 @@ class Generations:
         n_ids: cython.Py_ssize_t = 0
         n: cython.Py_ssize_t
         place: cython.ulonglong
+        host: cython.Py_ssize_t
+        hostless: cython.Py_ssize_t = len(host_firsts) - 1
         for k in range(n_rows):
             numbers[k] = 0
             phases[k] = 0
@@ -174,7 +181,6 @@ class Generations:
             n_bytes += ids[4 * k]
             n_ids += ids[4 * k] > 0
         self._make_room(n_ids, n_bytes)
-        self._first_time = first_time
         if n_ids == 0:
             return
         if cython.compiled:
@@ -188,8 +194,13 @@ class Generations:
                 if n == 0:
                     continue
                 place = process_marks[processes[k]]
+                host = hostless
                 if hosted[k >> 3] >> (k & 7) & 1:
-                    place ^= host_marks[hosts[k]]
+                    host = hosts[k]
+                    place ^= host_marks[host]
+                if host_firsts[host] == _NEVER:
+                    host_firsts[host] = times[k]
+                self._first_time = host_firsts[host]
                 phases[k] = phase_of[events[k]]
                 self._begins = False
                 if n > 12:
