@@ -258,6 +258,7 @@ def read_settings(options: dict[str, Any]) -> Settings:
     UsageError
         One of them is wrong.
     """
+    from pipeline.formats.addresses import read_rules
     from pipeline.settings import Settings, read_size, read_zones
 
     split_size = options["split_size"]
@@ -279,6 +280,7 @@ def read_settings(options: dict[str, Any]) -> Settings:
         stop_on_damage=options["on_damage"] == "stop",
         count_duplicates=options["duplicates"] == "all",
         index=options["index"] == "auto",
+        addresses=read_rules(options["addresses"]) if options["addresses"] is not None else (),
     )
     since, until = _read_period(options, settings.now)
     return replace(settings, since=since, until=until)

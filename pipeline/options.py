@@ -62,6 +62,11 @@ _LINES = (
     click.option(
         "--report-tz", metavar="ZONE", help="Zone of days and hours [default: as written]."
     ),
+    click.option(
+        "--addresses",
+        metavar="RULE,…",
+        help="Bring forms of one address together: domains, srs, verp, batv, plus.",
+    ),
 )
 
 _RUNNING = (

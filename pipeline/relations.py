@@ -85,7 +85,7 @@ def plan_views(
             continue
         columns = named[relation] | where.get(relation, frozenset()) | filtered
         scanned |= scanned_columns(columns, zones, is_bounded=bool(bounds))
-        made = mail_expressions(columns) if relation == "mail" else {}
+        made = mail_expressions(columns, settings.addresses) if relation == "mail" else {}
         if relation == "mail":
             scanned |= mail_columns(columns) | {"event"}
         only = "event IS NOT NULL" if relation == "mail" else None

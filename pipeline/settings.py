@@ -23,6 +23,8 @@ class Settings:
         Lines in [since, until), as written or in the report's zone.
     split_bytes : int or None
         Stored bytes of a split; None: chosen from the input.
+    addresses : tuple of str
+        Rules by which addresses of mail are rewritten, see `pipeline.formats.addresses`.
     now : datetime
         Begin of the run, naive, UTC.
     """
@@ -44,6 +46,7 @@ class Settings:
     stop_on_damage: bool = False
     count_duplicates: bool = False
     index: bool = True
+    addresses: tuple[str, ...] = ()
     now: datetime = field(default_factory=lambda: datetime.now().astimezone().replace(tzinfo=None))
 
     @property

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline.filters import glob_condition, time_conditions
+from pipeline.formats.addresses import address_sql
 from pipeline.formats.mail_view import mail_columns
 from pipeline.formats.syslog import local_time, scanned_columns
 
@@ -252,7 +253,7 @@ def _events_view(columns: frozenset[str], settings: Settings) -> tuple[frozenset
     named = frozenset({"time", "host", *(() if zones.report is None else ("day",))})
     scanned |= scanned_columns(named, zones, is_bounded=False)
     picked = sorted(columns - {"host"})
-    made = ", ".join(f'"{name}"' for name in picked)
+    made = ", ".join(f'{address_sql(name, settings.addresses)} AS "{name}"' for name in picked)
     view = (
         f"SELECT message_no AS fid, phase, begins, time, {local_time(zones)} AS local, host, {made},"
         " hash(coalesce(host, ''), queue_id) AS shard FROM scanned WHERE message_no > 0"
