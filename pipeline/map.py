@@ -136,6 +136,7 @@ def map_split(task: MapTask) -> Mapped:
                 _check_cancelled()
                 if mapped.is_enough(task.plan):
                     counts.is_cut = True
+                    _local.buffers = None  # the reader is left with one of them
                     break
         counts.stored_bytes = _own_bytes(split, reader.stored_offset)
         if builder is not None and task.build is not None and not counts.is_cut:
