@@ -281,6 +281,7 @@ def read_settings(options: dict[str, Any]) -> Settings:
         count_duplicates=options["duplicates"] == "all",
         index=options["index"] == "auto",
         addresses=read_rules(options["addresses"]) if options["addresses"] is not None else (),
+        expand_repeats=options["expand_repeats"],
     )
     since, until = _read_period(options, settings.now)
     return replace(settings, since=since, until=until)

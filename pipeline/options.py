@@ -67,6 +67,11 @@ _LINES = (
         metavar="RULE,…",
         help="Bring forms of one address together: domains, srs, verp, batv, plus.",
     ),
+    click.option(
+        "--expand-repeats",
+        is_flag=True,
+        help="Count 'message repeated N times' as the N lines that it stands for.",
+    ),
 )
 
 _RUNNING = (

@@ -25,6 +25,8 @@ class Settings:
         Stored bytes of a split; None: chosen from the input.
     addresses : tuple of str
         Rules by which addresses of mail are rewritten, see `pipeline.formats.addresses`.
+    expand_repeats : bool
+        Lines that stand for several are written out, see `pipeline.repeats`.
     now : datetime
         Begin of the run, naive, UTC.
     """
@@ -47,6 +49,7 @@ class Settings:
     count_duplicates: bool = False
     index: bool = True
     addresses: tuple[str, ...] = ()
+    expand_repeats: bool = False
     now: datetime = field(default_factory=lambda: datetime.now().astimezone().replace(tzinfo=None))
 
     @property

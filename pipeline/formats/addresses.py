@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 COLUMNS = frozenset({"sender", "recipient", "orig_to"})
 
+_AFTER_BOUNCE = (
+    r"(?i)^((?:[^@]*[^@a-z])?(?:bounces?|bounced|returns?|sentto|noreply|no-reply))"
+    r"(?:[+_.*-][0-9]+)*[+_.*-](?:[0-9]+|[^@=]+=[^@=]+)@"
+)
 #: Rule → steps of (character that every address holds which it changes, or none, RE2 pattern,
 #: replacement).
 RULES: dict[str, tuple[tuple[str, str, str], ...]] = {
@@ -38,8 +42,7 @@ RULES: dict[str, tuple[tuple[str, str, str], ...]] = {
         # list-return-36-user=example.org@…, bounce-1234-56@…
         (
             "",
-            r"(?i)^((?:[^@]*[^@a-z])?(?:bounces?|bounced|returns?|sentto|noreply|no-reply))"
-            r"(?:[+_.*-][0-9]+)*[+_.*-](?:[0-9]+|[^@=]+=[^@=]+)@",
+            _AFTER_BOUNCE,
             r"\1@",
         ),
         # owner-list-user=example.org@…

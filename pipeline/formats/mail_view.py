@@ -1,4 +1,4 @@
-"""The relation ``mail`` over scanned columns: seconds for microseconds, addresses by their rules."""
+"""The relation ``mail`` over scanned columns: seconds for microseconds, addresses by rules."""
 
 from __future__ import annotations
 
