@@ -264,6 +264,7 @@ def read_settings(options: dict[str, Any]) -> Settings:
     UsageError
         One of them is wrong.
     """
+    from pipeline.formats.addresses import read_rules
     from pipeline.settings import Settings, read_size, read_zones
 
     split_size = options["split_size"]
@@ -287,6 +288,8 @@ def read_settings(options: dict[str, Any]) -> Settings:
         count_hops=options["count"] == "lines",
         reasons=options["reasons"],
         index=options["index"] == "auto",
+        addresses=read_rules(options["addresses"]) if options["addresses"] is not None else (),
+        expand_repeats=options["expand_repeats"],
     )
     since, until = _read_period(options, settings.now)
     return replace(settings, since=since, until=until)

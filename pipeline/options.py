@@ -62,6 +62,16 @@ _LINES = (
     click.option(
         "--report-tz", metavar="ZONE", help="Zone of days and hours [default: as written]."
     ),
+    click.option(
+        "--addresses",
+        metavar="RULE,…",
+        help="Bring forms of one address together: domains, srs, verp, batv, plus.",
+    ),
+    click.option(
+        "--expand-repeats",
+        is_flag=True,
+        help="Count 'message repeated N times' as the N lines that it stands for.",
+    ),
 )
 
 _RUNNING = (

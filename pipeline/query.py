@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pipeline.errors import UsageError
 from pipeline.relations import RELATIONS, STITCHED, Views, plan_views
 from pipeline.sql import Plan, Query, plan_query, plan_report
 
@@ -26,10 +27,13 @@ class MapPlan:
         Those of all jobs, each once.
     views : Views
         What must be scanned, and the relations that are made of it.
+    expands_repeats : bool
+        Lines that stand for several are written out: a file must be one split.
     """
 
     queries: tuple[Query | PythonQuery, ...]
     views: Views
+    expands_repeats: bool = False
 
     @property
     def scanned(self) -> frozenset[str]:
@@ -98,7 +102,13 @@ def plan_jobs(jobs: Sequence[Job], settings: Settings) -> tuple[MapPlan, list[Jo
     if settings.where is not None:
         relations = {relation for relation, _, _ in reads} or {"lines"}
         where = {relation: _columns_of(settings.where, relation) for relation in relations}
-    return MapPlan(tuple(queries), plan_views(reads, settings, where)), plans
+    views = plan_views(reads, settings, where)
+    if settings.expand_repeats and "offset" in views.scanned:
+        raise UsageError(
+            "offset is where a line stands in its file, and lines that --expand-repeats writes out "
+            "stand nowhere: leave one of them out"
+        )
+    return MapPlan(tuple(queries), views, settings.expand_repeats), plans
 
 
 def _plan_reports(jobs: Sequence[Job], settings: Settings) -> dict[str, Plan]:
@@ -151,7 +161,7 @@ def _own(job: Job, given: Mapping[str, str], jobs: Sequence[Job]) -> Mapping[str
 
 def _columns_of(where: str, relation: str) -> frozenset[str]:
     """Return the columns that a condition names; checks it on the way."""
-    from pipeline.errors import QueryError, UsageError
+    from pipeline.errors import QueryError
 
     what = "message" if relation in STITCHED else "line"
     try:

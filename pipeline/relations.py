@@ -114,7 +114,9 @@ def plan_views(
 
 
 def _is_of_deliveries(picked: Mapping[str, frozenset[str]]) -> bool:
-    return picked.get("event", _OTHERS) == {"delivery"} or picked.get("status", _OTHERS) <= _OUTCOMES
+    return (
+        picked.get("event", _OTHERS) == {"delivery"} or picked.get("status", _OTHERS) <= _OUTCOMES
+    )
 
 
 #: What only attempts to deliver end in; `expired` is the queue manager's.
@@ -143,7 +145,7 @@ def _selection(
     if relation == "lines":
         return Selection(scanned or _ROWS, lines_view(columns, zones, bounds, conditions))
     scanned |= mail_columns(columns) | {"event"}
-    made = mail_expressions(columns)
+    made = mail_expressions(columns, settings.addresses)
     only = "event IS NOT NULL"
     if not settings.count_hops:
         scanned |= HOP_COLUMNS

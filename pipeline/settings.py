@@ -27,6 +27,10 @@ class Settings:
         A message that a content filter took and handed in again counts twice.
     reasons : str or None
         File with rules for ``reason_class`` that come before the built-in ones.
+    addresses : tuple of str
+        Rules by which addresses of mail are rewritten, see `pipeline.formats.addresses`.
+    expand_repeats : bool
+        Lines that stand for several are written out, see `pipeline.repeats`.
     now : datetime
         Begin of the run, naive, UTC.
     """
@@ -50,6 +54,8 @@ class Settings:
     count_hops: bool = True
     reasons: str | None = None
     index: bool = True
+    addresses: tuple[str, ...] = ()
+    expand_repeats: bool = False
     now: datetime = field(default_factory=lambda: datetime.now().astimezone().replace(tzinfo=None))
 
     @property

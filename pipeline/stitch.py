@@ -179,9 +179,7 @@ def join_neighbours(fragments: Fragments, plan: MapPlan, partials: Partials) -> 
     if plan.views.stitch.is_late:
         return  # nothing is whole before the end
     held = at_hand(plan)
-    tables = {
-        name: pile.whole(held.schema(name)) for name, pile in fragments.piles.items()
-    }
+    tables = {name: pile.whole(held.schema(name)) for name, pile in fragments.piles.items()}
     whole, rest = _part(held, _join(held, tables)[0])
     held.map_stitched(whole, partials)
     joined = Fragments(tables)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline.filters import glob_condition, time_conditions
+from pipeline.formats.addresses import address_sql
 from pipeline.formats.mail_view import HOP_COLUMNS, is_hop, mail_columns
 from pipeline.formats.syslog import local_time, scanned_columns
 from pipeline.kernels.mail_names import LINKS
@@ -288,7 +289,9 @@ def _events_view(
     named = frozenset({"time", "host", *(() if zones.report is None else ("day",))})
     scanned |= scanned_columns(named, zones, is_bounded=False)
     named_columns = sorted(columns - {"host"})
-    made = ", ".join(f'"{name}"' for name in named_columns)
+    made = ", ".join(
+        f'{address_sql(name, settings.addresses)} AS "{name}"' for name in named_columns
+    )
     view = (
         f"SELECT message_no AS fid, phase, begins, time, {local_time(zones)} AS local, host,"
         f" {made}, hash(coalesce(host, ''), queue_id) AS shard FROM scanned WHERE message_no > 0"

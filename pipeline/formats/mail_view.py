@@ -1,8 +1,14 @@
-"""The relation ``mail`` over scanned columns: seconds for microseconds, the rest as it is."""
+"""The relation ``mail`` over scanned columns: seconds for microseconds, addresses by rules."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from pipeline.formats.addresses import address_sql
 from pipeline.formats.postfix import MAIL
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 #: Scanned columns that `is_hop` reads.
 HOP_COLUMNS = frozenset({"event", "link", "relay_ip", "relay"})
@@ -14,10 +20,13 @@ def mail_columns(columns: frozenset[str]) -> frozenset[str]:
     return frozenset(f"{name}_us" if name in _DELAYS else name for name in columns & MAIL.keys())
 
 
-def mail_expressions(columns: frozenset[str]) -> dict[str, str]:
-    """Return the columns of ``mail`` beside those of ``lines``, with their SQL over ``scanned``."""
+def mail_expressions(columns: frozenset[str], rules: Collection[str] = ()) -> dict[str, str]:
+    """Return the columns of ``mail`` beside those of ``lines``, with their SQL over ``scanned``.
+
+    ``rules``: how addresses are rewritten, see `pipeline.formats.addresses`.
+    """
     return {
-        name: f"{name}_us / 1e6" if name in _DELAYS else f'"{name}"'
+        name: f"{name}_us / 1e6" if name in _DELAYS else address_sql(name, rules)
         for name in MAIL
         if name in columns
     }
