@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pipeline.duck import quote
+from pipeline.formats.postfix import EVENTS
 from pipeline.pflogsumm.cuts import (
     answer_sql,
     check_sql,
@@ -22,7 +23,7 @@ from pipeline.pflogsumm.reasons import BOUNCE_LENGTH, DEFERRAL_LENGTH
 from pipeline.sql import Branch, Query
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from pipeline.pflogsumm.arguments import Arguments
 
@@ -36,11 +37,15 @@ _KINDS = {
     "discards": "(event = 'discard' OR event = 'milter-discard' AND is_check)",
 }
 _KIND = " ".join(f"WHEN {condition} THEN '{kind}'" for kind, condition in _KINDS.items())
-_REFUSED = (
-    "event IN ('reject', 'milter-reject', 'reject_warning', 'warn', 'hold', 'milter-hold', "
-    "'discard', 'milter-discard')"
+_REFUSED = frozenset(
+    ("reject", "milter-reject", "reject_warning", "warn")
+    + ("hold", "milter-hold", "discard", "milter-discard")
 )
-_WARNED = "event IN ('warning', 'sasl_failed', 'warn', 'fatal', 'panic')"
+# What warns and what master says; the frequent events are none of it.
+_NOTICED = frozenset(EVENTS) - frozenset(
+    ("connect", "disconnect", "client", "pickup", "message-id", "active", "delivery", "removed")
+    + ("lost_connection", "tls", "reject", "reply", "")
+)
 _GROUP, _SUM, _MAX = "{0}", "CAST(sum({0}) AS BIGINT) AS {0}", "max({0}) AS {0}"
 
 
@@ -94,7 +99,9 @@ class _Maker:
             *_KINDS.values(),
         )
         sums = (f"CAST(coalesce(sum(n) FILTER ({c}), 0) AS BIGINT)" for c in conditions)
-        is_check = f"CASE WHEN event IN ('warn', 'milter-hold', 'milter-discard') THEN {_CHECKED} END"
+        is_check = (
+            f"CASE WHEN event IN ('warn', 'milter-hold', 'milter-discard') THEN {_CHECKED} END"
+        )
         return self._query(
             "traffic",
             "mail",
@@ -112,13 +119,13 @@ class _Maker:
         cut, reason = "", "text"
         if not self._arguments.verbose_reasons:
             cut, reason = f", {said_tables('parted')}", "reason"
-        where = self._where("status IN ('deferred', 'bounced')")
         return self._query(
             "failures",
             "mail",
             "status daemon relay reason",
             "WITH failed AS (SELECT status, daemon, reason, "
-            f"CASE WHEN status = 'bounced' THEN relay END AS relay FROM mail{where}), "
+            "CASE WHEN status = 'bounced' THEN relay END AS relay "
+            f"FROM mail{self._where()}), "
             "raw AS (SELECT status, daemon, relay, reason, count(*) AS lines FROM failed "
             "GROUP BY ALL), "
             # Only the reasons of deferrals end at the first bracket.
@@ -128,6 +135,7 @@ class _Maker:
             f"FROM raw){cut} SELECT status, daemon, relay, {reason} AS reason, "
             f"CAST(sum(lines) AS BIGINT) AS lines FROM {'said' if cut else 'parted'} GROUP BY ALL",
             dict.fromkeys(("status", "daemon", "relay", "reason"), _GROUP) | {"lines": _SUM},
+            status=("deferred", "bounced"),
         )
 
     def refusals(self) -> Query:
@@ -143,7 +151,7 @@ class _Maker:
         sender, recipient = parties_sql("text")
         with_sender = "true" if arguments.add_sender else "is_sender"
         with_recipient = "true" if arguments.add_recipient else "is_recipient"
-        where = self._where(f"{_REFUSED} AND (daemon <> 'cleanup' OR {_CHECKED})")
+        where = self._where(f"(daemon <> 'cleanup' OR {_CHECKED})")
         return self._query(
             "refusals",
             "mail",
@@ -169,13 +177,12 @@ class _Maker:
                 ("kind", "daemon", "stage", "reason", "client", "sender", "recipient"), _GROUP
             )
             | {"lines": _SUM},
+            event=_REFUSED,
         )
 
     def notices(self) -> Query:
         """Warnings and worse, master's words, and failed connects."""
-        where = self._where(
-            f"{_WARNED} OR daemon = 'master' OR event = 'connect_error' AND daemon = 'smtp'"
-        )
+        where = self._where("(event <> 'connect_error' OR daemon = 'smtp')")
         kinds = "WHEN 'warning' THEN 'warnings' WHEN 'fatal' THEN 'fatals' WHEN 'panic' THEN 'panics'"
         is_notice = "kind IN ('warnings', 'fatals', 'panics')"
         old = "contains(reason, '; address ')"
@@ -187,7 +194,7 @@ class _Maker:
             "WITH noticed AS (SELECT event, daemon, "
             "CASE WHEN event = 'connect_error' THEN relay END AS relay, "
             "CASE WHEN event = 'connect_error' THEN reason END AS reason, "
-            "CASE WHEN event <> 'connect_error' OR daemon = 'master' THEN message END AS message "
+            "CASE WHEN event <> 'connect_error' THEN message END AS message "
             f"FROM mail{where}), "
             "raw AS (SELECT event, daemon, relay, reason, message, count(*) AS lines FROM noticed "
             "GROUP BY ALL), "
@@ -200,6 +207,7 @@ class _Maker:
             "ELSE split_part(reason, '; address ', 1) END AS text, "
             "CAST(sum(lines) AS BIGINT) AS lines FROM named WHERE kind IS NOT NULL GROUP BY ALL",
             dict.fromkeys(("kind", "name", "text"), _GROUP) | {"lines": _SUM},
+            event=_NOTICED,
         )
 
     def sent(self) -> Query:
@@ -217,9 +225,7 @@ class _Maker:
     def received(self) -> Query:
         """Lines of deliveries, by recipient."""
         is_sent = "status = 'sent'"
-        where = self._where(
-            "(status = 'sent' AND link IS DISTINCT FROM 'forwarded' OR status = 'deferred')"
-        )
+        where = self._where("link IS DISTINCT FROM 'forwarded'")
         return self._query(
             "received",
             "mail",
@@ -231,6 +237,7 @@ class _Maker:
             {"recipient": _GROUP}
             | dict.fromkeys(("sent", "bytes", "deferrals", "delay_us"), _SUM)
             | {"longest_us": _MAX},
+            status=("sent", "deferred"),
         )
 
     def copies_sent(self) -> Query:
@@ -304,29 +311,29 @@ class _Maker:
 
     def postscreen(self) -> Query:
         """Events of postscreen, by address."""
-        where = self._where("daemon = 'postscreen' AND starts_with(event, 'postscreen_')")
         return self._query(
             "postscreen",
             "mail",
-            "event daemon detail client_ip",
+            "event detail client_ip",
             "SELECT 'postscreen' AS kind, replace(substr(event, 12), '_', ' ') || "
             "CASE event WHEN 'postscreen_pass' THEN coalesce(' ' || lower(detail), '') ELSE '' END "
             "AS name, coalesce(client_ip, '') AS text, count(*) AS lines "
-            f"FROM mail{where} GROUP BY ALL",
+            f"FROM mail{self._where()} GROUP BY ALL",
             dict.fromkeys(("kind", "name", "text"), _GROUP) | {"lines": _SUM},
+            event=[event for event in EVENTS if event.startswith("postscreen_")],
         )
 
     def unprocessed(self) -> Query:
         """Postfix lines that the grammar does not know, whole."""
         stamp = "strftime(time, '%b %e %H:%M:%S')"
         pid = "coalesce('[' || pid || ']', '')"
-        where = self._where("event = 'other'")
         return self._query(
             "unprocessed",
             "mail",
             "time host process pid event message",
             f"SELECT concat_ws(' ', {stamp}, host, process || {pid} || ': ' || message) AS line "
-            f"FROM mail{where}",
+            f"FROM mail{self._where()}",
+            event=["other"],
         )
 
     def _orig_to(self) -> str:
@@ -345,8 +352,13 @@ class _Maker:
         map_sql: str,
         merged: Mapping[str, str] | None = None,
         finish: str = "SELECT * FROM partials0",
+        **picked: Collection[str],
     ) -> Query:
-        """Return a query; ``merged`` says of each column how its partials become one."""
+        """Return a query.
+
+        ``merged`` says of each column how its partials become one; None: rows stay as they are.
+        Only rows with the ``picked`` values are handed to it.
+        """
         combine = ""
         if merged is not None:
             items = ", ".join(how.format(column) for column, how in merged.items())
@@ -361,4 +373,5 @@ class _Maker:
             finish_sql=finish,
             map_only=merged is None,
             limit=None,
+            picked={column: frozenset(values) for column, values in picked.items()},
         )
