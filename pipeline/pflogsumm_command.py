@@ -125,9 +125,7 @@ def _limit(settings: Settings, arguments: Arguments) -> tuple[Settings, str]:
 def _plan(arguments: Arguments, settings: Settings) -> Planned:
     """Plan the queries of a report; each is a job of its own."""
     from pipeline.job import Job, read_job
-    from pipeline.pflogsumm import connections
     from pipeline.pflogsumm.queries import build_queries
-    from pipeline.python_job import plan_python
     from pipeline.query import JobPlan, MapPlan
     from pipeline.relations import RELATIONS, plan_views
     from pipeline.sql import Plan
@@ -138,6 +136,9 @@ def _plan(arguments: Arguments, settings: Settings) -> Planned:
         plans[name] = Plan((query,), f"SELECT * FROM {name}", ())
         reads.append((query.relation, query.columns, query.picked))
     if arguments.smtpd_stats:
+        from pipeline.pflogsumm import connections
+        from pipeline.python_job import plan_python
+
         plan = plans["connections"] = plan_python(read_job(Path(connections.__file__)), RELATIONS)
         wanted = {"event": connections.EVENTS}
         reads.append((connections.RELATION, plan.queries[0].columns, wanted))

@@ -154,7 +154,8 @@ def gather_facts(results: Mapping[str, Iterable[tuple[Any, ...]]]) -> Facts:
     facts.received = [Received(*row) for name in ("received", "copies_sent") for row in rows(name)]
     facts.failures = [Failure(*row) for row in rows("failures")]
     facts.refusals = [Refusal(*row) for row in rows("refusals")]
-    facts.notices = [Notice(*row) for name in ("notices", "postscreen") for row in rows(name)]
+    notices = ("notices", "connect_errors", "postscreen")
+    facts.notices = [Notice(*row) for name in notices for row in rows(name)]
     facts.no_size = [(queue_id, to) for queue_id, to in rows("no_size")]
     facts.deferred_messages = sum(messages for (messages,) in rows("deferred_messages"))
     facts.connections = [Connections(*row) for row in rows("connections")]

@@ -44,7 +44,7 @@ _REFUSED = frozenset(
 # What warns and what master says; the frequent events are none of it.
 _NOTICED = frozenset(EVENTS) - frozenset(
     ("connect", "disconnect", "client", "pickup", "message-id", "active", "delivery", "removed")
-    + ("lost_connection", "tls", "reject", "reply", "")
+    + ("lost_connection", "tls", "reject", "reply", "connect_error", "")
 )
 _GROUP, _SUM, _MAX = "{0}", "CAST(sum({0}) AS BIGINT) AS {0}", "max({0}) AS {0}"
 
@@ -67,6 +67,8 @@ def build_queries(arguments: Arguments) -> dict[str, Query]:
         queries.append(make.failures())
     if arguments.reject_detail:
         queries.append(make.refusals())
+    if arguments.smtp_detail:
+        queries.append(make.connect_errors())
     if arguments.no_size_report:
         queries.append(make.no_size())
     if arguments.message_detail:
@@ -181,42 +183,56 @@ class _Maker:
         )
 
     def notices(self) -> Query:
-        """Warnings and worse, master's words, and failed connects."""
-        where = self._where("(event <> 'connect_error' OR daemon = 'smtp')")
+        """Warnings and worse, and what master says."""
         kinds = "WHEN 'warning' THEN 'warnings' WHEN 'fatal' THEN 'fatals' WHEN 'panic' THEN 'panics'"
-        is_notice = "kind IN ('warnings', 'fatals', 'panics')"
-        old = "contains(reason, '; address ')"
-        host = f"CASE WHEN {old} THEN relay ELSE split_part(relay, '[', 1) END"
         return self._query(
             "notices",
             "mail",
-            "event daemon relay reason message",
-            "WITH noticed AS (SELECT event, daemon, "
-            "CASE WHEN event = 'connect_error' THEN relay END AS relay, "
-            "CASE WHEN event = 'connect_error' THEN reason END AS reason, "
-            "CASE WHEN event <> 'connect_error' THEN message END AS message "
-            f"FROM mail{where}), "
-            "raw AS (SELECT event, daemon, relay, reason, message, count(*) AS lines FROM noticed "
-            "GROUP BY ALL), "
-            f"named AS (SELECT *, CASE split_part(message, ': ', 1) {kinds} ELSE "
-            "CASE WHEN daemon = 'master' THEN 'master' WHEN event = 'connect_error' "
-            "THEN 'smtp_failures' END END AS kind FROM raw) "
-            f"SELECT kind, CASE WHEN kind = 'smtp_failures' THEN {host} ELSE daemon END AS name, "
-            f"CASE WHEN {is_notice} THEN regexp_replace(message, '^.*(?:warning|fatal|panic): ', '')"
-            " WHEN kind = 'master' THEN regexp_replace(message, '^.*: ', '') "
-            "ELSE split_part(reason, '; address ', 1) END AS text, "
+            "event daemon message",
+            "WITH raw AS (SELECT daemon, message, count(*) AS lines "
+            f"FROM mail{self._where()} GROUP BY ALL), "
+            f"named AS (SELECT *, CASE split_part(message, ': ', 1) {kinds} "
+            "ELSE CASE WHEN daemon = 'master' THEN 'master' END END AS kind FROM raw) "
+            "SELECT kind, daemon AS name, CASE WHEN kind = 'master' "
+            "THEN regexp_replace(message, '^.*: ', '') "
+            "ELSE regexp_replace(message, '^.*(?:warning|fatal|panic): ', '') END AS text, "
             "CAST(sum(lines) AS BIGINT) AS lines FROM named WHERE kind IS NOT NULL GROUP BY ALL",
             dict.fromkeys(("kind", "name", "text"), _GROUP) | {"lines": _SUM},
             event=_NOTICED,
         )
 
+    def connect_errors(self) -> Query:
+        """Failed connects of smtp, by reason and host."""
+        where = self._where("daemon = 'smtp'")
+        host = "CASE WHEN contains(reason, '; address ') THEN relay ELSE split_part(relay, '[', 1) END"
+        return self._query(
+            "connect_errors",
+            "mail",
+            "event daemon relay reason",
+            "WITH failed AS (SELECT relay, reason, count(*) AS lines "
+            f"FROM mail{where} GROUP BY ALL) "
+            f"SELECT 'smtp_failures' AS kind, {host} AS name, "
+            "coalesce(split_part(reason, '; address ', 1), '') AS text, "
+            "CAST(sum(lines) AS BIGINT) AS lines FROM failed GROUP BY ALL",
+            dict.fromkeys(("kind", "name", "text"), _GROUP) | {"lines": _SUM},
+            event=["connect_error"],
+        )
+
     def sent(self) -> Query:
-        """Messages by who sent them."""
+        """Messages by who sent them; by client only where the sender has no domain.
+
+        Two asterisks of VERP may cut the local part away, and with it the domain's meaning.
+        """
+        is_local = "service <> 'pickup'"
+        if (self._arguments.verp_level or 0) < 2:
+            is_local += (
+                " AND NOT coalesce(strpos(sender, '@') > 1 AND NOT ends_with(sender, '@'), false)"
+            )
         return self._query(
             "sent",
             "messages",
             "sender service client size opened active",
-            "SELECT sender, CASE WHEN service <> 'pickup' THEN client END AS client, "
+            f"SELECT sender, CASE WHEN {is_local} THEN client END AS client, "
             "count(*) AS messages, CAST(coalesce(sum(size), 0) AS BIGINT) AS bytes "
             f"FROM messages{self._where('opened AND active IS NOT NULL')} GROUP BY ALL",
             {"sender": _GROUP, "client": _GROUP, "messages": _SUM, "bytes": _SUM},
