@@ -59,11 +59,11 @@ def account_notes(account: Account) -> list[str]:
     return _cut(notes)
 
 
-def account_warnings(account: Account) -> list[str]:
+def account_warnings(account: Account, *, tells_guesses: bool = True) -> list[str]:
     """Return a line for each damage, and one where years are guessed."""
     notes = [_damage_line(damage) for damage in account.damaged]
     guessed = sum("guessed" in str(one["evidence"]) for one in account.years)
-    if guessed:
+    if guessed and tells_guesses:
         notes.append(
             f"the years of {guessed} file{'s' * (guessed != 1)} are guessed, from the file "
             "time or the begin of the run: nothing in the lines or names tells them. --year Y "

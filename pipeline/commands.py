@@ -340,7 +340,8 @@ def end(account: Account, warnings: Sequence[str], options: dict[str, Any]) -> i
 
         text = account_json(account)
         put_files([(options["account_path"], lambda path: _write_text(path, text))])
-    for note in [*account_warnings(account), *map(escape_visibly, warnings)]:
+    told = account_warnings(account, tells_guesses=options.get("tells_guesses", True))
+    for note in [*told, *map(escape_visibly, warnings)]:
         print(f"warning: {note}", file=sys.stderr)
     if not options["quiet"]:
         if not are_compiled():

@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from pipeline.settings import Settings
 
 #: Of the shared options those that say how to show a result, or ask what the report does not.
-_NOT_HERE = frozenset(
-    ("to", "outputs", "by", "parameters", "top", "csv_safe", "quiet", "no_progress")
-    + ("processes", "where", "reasons", "addresses")
-)
+_NOT_HERE = frozenset({
+    "to", "outputs", "by", "parameters", "top", "csv_safe", "quiet", "no_progress", "processes",
+    "where", "reasons", "addresses",
+})  # fmt: skip
 
 
 def run_pflogsumm_command(args: Sequence[str]) -> int:
@@ -56,7 +56,8 @@ def run_pflogsumm_command(args: Sequence[str]) -> int:
     sources = arguments.files or ("-",)
     command = click.Command("pflogsumm", params=list(_parameters()))
     options = {**command.make_context("sawlog pflogsumm", list(arguments.others)).params}
-    options["quiet"] = True
+    # A line of today is of this year, there as here: every night's mail needn't say so.
+    options |= {"quiet": True, "tells_guesses": False}
     settings, title = _limit(begin(sources, options), arguments)
     _check_written(arguments, sources)
     from pipeline.run import run_jobs

@@ -52,8 +52,9 @@ def refusal_tables(source: str) -> str:
         "THEN substr(plain, length(split_part(split_part(plain, ': ', 1), '; ', 1)) + 3) END "
         "AS rest FROM plain), "
         "parts AS (SELECT *, split_part(split_part(rest, ';', 1), ',', 1) AS part FROM rests), "
-        "clauses AS (SELECT *, CASE WHEN part <> '' AND part <> rest AND NOT starts_with(rest, '[') "
-        "THEN part WHEN rest IS NOT NULL "
+        "clauses AS (SELECT *, CASE "
+        "WHEN part <> '' AND part <> rest AND NOT starts_with(rest, '[') THEN part "
+        "WHEN rest IS NOT NULL "
         f"THEN coalesce(nullif(regexp_extract(plain, {separated}, 1), ''), plain) END AS clause "
         "FROM parts), "
         "cut AS (SELECT *, CASE "
@@ -81,22 +82,16 @@ def parties_sql(text: str) -> tuple[str, str]:
         )
     )
     sender = f"nullif(regexp_extract({text}, 'from=<([^>]+)>', 1), '')"
-    return (
-        f"CASE WHEN {_is_closed(text, 'from=<')} THEN {_closed(text, 'from=<')} "
-        f"ELSE coalesce({sender}, '<>') END",
-        f"CASE WHEN {_is_closed(text, 'to=<')} THEN {_closed(text, 'to=<')} "
-        f"ELSE coalesce({recipients}, '<>') END",
-    )
+    return _bracketed(text, "from=<", sender), _bracketed(text, "to=<", recipients)
 
 
-def _closed(text: str, opening: str) -> str:
-    return f"split_part(split_part({text}, '{opening}', 2), '>', 1)"
-
-
-def _is_closed(text: str, opening: str) -> str:
-    """Return SQL that tells whether what follows an opening ends in a bracket, and is not empty."""
+def _bracketed(text: str, opening: str, otherwise: str) -> str:
+    """Return SQL for what stands between an opening and a bracket, if there is something."""
     behind = f"split_part({text}, '{opening}', 2)"
-    return f"contains({behind}, '>') AND NOT starts_with({behind}, '>')"
+    return (
+        f"CASE WHEN contains({behind}, '>') AND NOT starts_with({behind}, '>') "
+        f"THEN split_part({behind}, '>', 1) ELSE coalesce({otherwise}, '<>') END"
+    )
 
 
 def answer_sql(message: str) -> str:

@@ -37,15 +37,15 @@ _KINDS = {
     "discards": "(event = 'discard' OR event = 'milter-discard' AND is_check)",
 }
 _KIND = " ".join(f"WHEN {condition} THEN '{kind}'" for kind, condition in _KINDS.items())
-_REFUSED = frozenset(
-    ("reject", "milter-reject", "reject_warning", "warn")
-    + ("hold", "milter-hold", "discard", "milter-discard")
-)
+_REFUSED = frozenset({
+    "reject", "milter-reject", "reject_warning", "warn", "hold", "milter-hold", "discard",
+    "milter-discard",
+})  # fmt: skip
 # What warns and what master says; the frequent events are none of it.
-_NOTICED = frozenset(EVENTS) - frozenset(
-    ("connect", "disconnect", "client", "pickup", "message-id", "active", "delivery", "removed")
-    + ("lost_connection", "tls", "reject", "reply", "connect_error", "")
-)
+_NOTICED = frozenset(EVENTS[1:]) - frozenset({
+    "connect", "disconnect", "client", "pickup", "message-id", "active", "delivery", "removed",
+    "reply", "reject", "tls", "lost_connection", "connect_error",
+})  # fmt: skip
 _GROUP, _SUM, _MAX = "{0}", "CAST(sum({0}) AS BIGINT) AS {0}", "max({0}) AS {0}"
 
 
@@ -184,7 +184,9 @@ class _Maker:
 
     def notices(self) -> Query:
         """Warnings and worse, and what master says."""
-        kinds = "WHEN 'warning' THEN 'warnings' WHEN 'fatal' THEN 'fatals' WHEN 'panic' THEN 'panics'"
+        kinds = (
+            "WHEN 'warning' THEN 'warnings' WHEN 'fatal' THEN 'fatals' WHEN 'panic' THEN 'panics'"
+        )
         return self._query(
             "notices",
             "mail",
@@ -204,7 +206,9 @@ class _Maker:
     def connect_errors(self) -> Query:
         """Failed connects of smtp, by reason and host."""
         where = self._where("daemon = 'smtp'")
-        host = "CASE WHEN contains(reason, '; address ') THEN relay ELSE split_part(relay, '[', 1) END"
+        host = (
+            "CASE WHEN contains(reason, '; address ') THEN relay ELSE split_part(relay, '[', 1) END"
+        )
         return self._query(
             "connect_errors",
             "mail",
@@ -341,7 +345,8 @@ class _Maker:
 
     def unprocessed(self) -> Query:
         """Postfix lines that the grammar does not know, whole."""
-        stamp = "strftime(time, '%b %e %H:%M:%S')"
+        day = "lpad(CAST(day(time) AS VARCHAR), 2, ' ')"
+        stamp = f"strftime(time, '%b ') || {day} || strftime(time, ' %H:%M:%S')"
         pid = "coalesce('[' || pid || ']', '')"
         return self._query(
             "unprocessed",

@@ -114,6 +114,24 @@ def differences(
         yield from (((*path, key), number, None) for key, number in missing.items())
 
 
+def differing_numbers(expected: Numbers, actual: Numbers) -> list[list[Any]]:
+    """Return [place, expected, actual] of every single number or text that differs; None: none."""
+    found: dict[str, list[Any]] = {}
+    for path, *sides in differences(expected, actual):
+        for side, tree in enumerate(sides):
+            for place, value in _leaves(path, tree):
+                found.setdefault(place, [None, None])[side] = value
+    return [[place, *values] for place, values in found.items()]
+
+
+def _leaves(path: tuple[str, ...], tree: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(tree, dict):
+        for key, inner in tree.items():
+            yield from _leaves((*path, key), inner)
+    elif tree is not None:
+        yield " → ".join(path), tree
+
+
 def _is_half(left: float | None, right: float | None) -> bool:
     """Tell whether averages differ by one in the last place: pflogsumm adds up binary fractions."""
     if left is None or right is None:
