@@ -3,13 +3,13 @@
 -- chart: x=relay y=deliveries mark=rank title='deliveries by relay'
 
 SELECT relay, count(*) AS deliveries,
-    round(approx_quantile(delay_us, 0.5) / 1e6, 2) AS median,
-    round(approx_quantile(delay_us, 0.95) / 1e6, 2) AS p95,
-    max(delay_us) / 1e6 AS longest,
-    round(sum(delay_a_us) / 1e6 / count(*), 2) AS before_queue,
-    round(sum(delay_b_us) / 1e6 / count(*), 2) AS in_queue,
-    round(sum(delay_c_us) / 1e6 / count(*), 2) AS connecting,
-    round(sum(delay_d_us) / 1e6 / count(*), 2) AS sending
+    (approx_quantile(delay_us, 0.5) / 1e6)::DECIMAL(18,2) AS median,
+    (approx_quantile(delay_us, 0.95) / 1e6)::DECIMAL(18,2) AS p95,
+    (max(delay_us) / 1e6)::DECIMAL(18,2) AS longest,
+    (sum(delay_a_us) / 1e6 / count(*))::DECIMAL(18,2) AS before_queue,
+    (sum(delay_b_us) / 1e6 / count(*))::DECIMAL(18,2) AS in_queue,
+    (sum(delay_c_us) / 1e6 / count(*))::DECIMAL(18,2) AS connecting,
+    (sum(delay_d_us) / 1e6 / count(*))::DECIMAL(18,2) AS sending
 FROM mail
 WHERE event = 'delivery' AND status = 'sent'
 GROUP BY ALL

@@ -17,8 +17,8 @@ WITH gone AS (
 SELECT domain, sum(messages)::BIGINT AS messages, sum(sent)::BIGINT AS sent,
     sum(bytes)::BIGINT AS bytes, sum(deferred)::BIGINT AS deferred, sum(bounced)::BIGINT AS bounced,
     sum(attempts)::BIGINT AS attempts,
-    round(sum(delay_us) / 1e6 / nullif(sum(sent), 0), 2) AS mean_delay,
-    max(longest_us) / 1e6 AS longest_delay
+    (sum(delay_us) / 1e6 / nullif(sum(sent), 0))::DECIMAL(18,2) AS mean_delay,
+    (max(longest_us) / 1e6)::DECIMAL(18,2) AS longest_delay
 FROM gone
 GROUP BY ALL
 ORDER BY ALL

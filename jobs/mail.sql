@@ -2,16 +2,16 @@
 -- param: detail BIGINT = 1000000   rows of each detail at most
 
 WITH counted AS (
-    SELECT day, hour, host, instance, service, daemon, event, status, link, code // 100 AS class,
-        count(*) AS n
+    SELECT day, hour, host, process, event, status, link = 'forwarded' AS is_forwarded,
+        code // 100 AS class, count(*) AS n
     FROM mail
+    WHERE event NOT IN ('active', 'removed', 'message-id', 'disconnect', 'connect_error', 'tls')
     GROUP BY ALL
 ), outcomes AS (
-    SELECT daemon, status, dsn, reason_class, reason_group, failed_host, relay,
-        lower(split_part(recipient, '@', -1)) AS domain, count(*) AS n,
-        sum(delay_us) AS delay_us, max(delay_us) AS longest_us
+    SELECT daemon, status, CASE WHEN status = 'bounced' THEN relay END AS relay, dsn,
+        reason_class, reason_group, failed_host, count(*) AS n
     FROM mail
-    WHERE event = 'delivery'
+    WHERE status IN ('deferred', 'bounced') AND event = 'delivery'
     GROUP BY ALL
 ), refused AS (
     SELECT event, stage, code, dsn, reason_class, reason_group, client, count(*) AS n
@@ -28,8 +28,7 @@ WITH counted AS (
     GROUP BY ALL
 ), timed AS (
     SELECT daemon, count(*) AS deliveries,
-        approx_quantile(delay_us, 0.5) AS median, approx_quantile(delay_us, 0.9) AS p90,
-        approx_quantile(delay_us, 0.95) AS p95, approx_quantile(delay_us, 0.99) AS p99,
+        approx_quantile(delay_us, [0.5, 0.9, 0.95, 0.99]) AS quantiles,
         max(delay_us) AS longest, sum(delay_a_us) AS a, sum(delay_b_us) AS b,
         sum(delay_c_us) AS c, sum(delay_d_us) AS d
     FROM mail
@@ -43,7 +42,10 @@ WITH counted AS (
     FROM messages
     GROUP BY ALL
 ), received AS (
-    SELECT recipient, count(*) AS copies, sum(sent) AS sent, sum(size * sent) AS bytes,
+    SELECT recipient, count(*) AS copies, sum(sent - forwarded) AS sent,
+        sum(size * (sent - forwarded)) AS bytes, sum(deferrals) AS deferrals,
+        count(*) FILTER (WHERE status = 'bounced') AS bounced,
+        sum(delay_us) FILTER (WHERE status = 'sent') AS delay_us, max(delay_us) AS longest_us,
         count(*) FILTER (WHERE sent > 0 AND size IS NULL) AS without_size
     FROM deliveries
     GROUP BY recipient
@@ -56,10 +58,10 @@ WITH counted AS (
 ), totals AS (
     SELECT
         sum(n) FILTER (WHERE event IN ('client', 'pickup')) AS received,
-        sum(n) FILTER (WHERE event = 'delivery' AND status = 'sent' AND link IS DISTINCT FROM 'forwarded') AS delivered,
-        sum(n) FILTER (WHERE event = 'delivery' AND link = 'forwarded') AS forwarded,
-        sum(n) FILTER (WHERE event = 'delivery' AND status = 'deferred') AS deferrals,
-        sum(n) FILTER (WHERE event = 'delivery' AND status = 'bounced') AS bounced,
+        sum(n) FILTER (WHERE status = 'sent' AND is_forwarded IS DISTINCT FROM true) AS delivered,
+        sum(n) FILTER (WHERE is_forwarded) AS forwarded,
+        sum(n) FILTER (WHERE status = 'deferred') AS deferrals,
+        sum(n) FILTER (WHERE status = 'bounced') AS bounced,
         sum(n) FILTER (WHERE event = 'expired') AS expired,
         sum(n) FILTER (WHERE event = 'notification') AS notifications,
         sum(n) FILTER (WHERE event IN ('reject', 'milter-reject', 'proxy-reject')) AS rejected,
@@ -83,6 +85,7 @@ WITH counted AS (
 )
 
 -- section: totals   All in all
+-- chart: none
 SELECT what, coalesce(number, 0)::BIGINT AS number FROM (
     SELECT unnest([
         {'what': 'messages received', 'number': received}, {'what': 'copies delivered', 'number': delivered},
@@ -101,62 +104,58 @@ SELECT what, coalesce(number, 0)::BIGINT AS number FROM (
 )
 
 -- section: days   Traffic per day
--- chart: x=day y=attempts color=outcome mark=bar title='outcomes per day'
-SELECT day, outcome, sum(n)::BIGINT AS attempts FROM (
-    SELECT day, n, CASE
-        WHEN event IN ('client', 'pickup') THEN 'received'
-        WHEN event = 'delivery' AND status = 'sent' AND link IS DISTINCT FROM 'forwarded' THEN 'delivered'
-        WHEN event = 'delivery' AND status IN ('deferred', 'bounced') THEN status
-        WHEN event IN ('reject', 'milter-reject', 'proxy-reject', 'reject_warning', 'hold', 'milter-hold', 'discard', 'milter-discard') THEN 'rejected'
-        END AS outcome
-    FROM counted
-)
-WHERE outcome IS NOT NULL
-GROUP BY ALL
-ORDER BY ALL
+-- chart: x=day y=delivered mark=bar title='delivered per day'
+-- chart: x=day y=deferred mark=bar title='attempts deferred per day'
+-- chart: x=day y=rejected mark=bar title='rejected per day'
+SELECT day,
+    coalesce(sum(n) FILTER (WHERE event IN ('client', 'pickup')), 0)::BIGINT AS received,
+    coalesce(sum(n) FILTER (WHERE status = 'sent' AND is_forwarded IS DISTINCT FROM true), 0)::BIGINT AS delivered,
+    coalesce(sum(n) FILTER (WHERE status = 'deferred'), 0)::BIGINT AS deferred,
+    coalesce(sum(n) FILTER (WHERE status = 'bounced'), 0)::BIGINT AS bounced,
+    coalesce(sum(n) FILTER (WHERE event IN ('reject', 'milter-reject', 'proxy-reject', 'reject_warning', 'hold', 'milter-hold', 'discard', 'milter-discard')), 0)::BIGINT AS rejected
+FROM counted
+WHERE day IS NOT NULL
+GROUP BY day
+ORDER BY day
 
 -- section: hours   Traffic by hour of the day
 -- chart: x=hour y=delivered mark=bar title='delivered by hour of the day'
 SELECT hour,
     coalesce(sum(n) FILTER (WHERE event IN ('client', 'pickup')), 0)::BIGINT AS received,
-    coalesce(sum(n) FILTER (WHERE event = 'delivery' AND status = 'sent' AND link IS DISTINCT FROM 'forwarded'), 0)::BIGINT AS delivered,
-    coalesce(sum(n) FILTER (WHERE event = 'delivery' AND status = 'deferred'), 0)::BIGINT AS deferred,
-    coalesce(sum(n) FILTER (WHERE event = 'delivery' AND status = 'bounced'), 0)::BIGINT AS bounced,
+    coalesce(sum(n) FILTER (WHERE status = 'sent' AND is_forwarded IS DISTINCT FROM true), 0)::BIGINT AS delivered,
+    coalesce(sum(n) FILTER (WHERE status = 'deferred'), 0)::BIGINT AS deferred,
+    coalesce(sum(n) FILTER (WHERE status = 'bounced'), 0)::BIGINT AS bounced,
     coalesce(sum(n) FILTER (WHERE event IN ('reject', 'milter-reject', 'proxy-reject', 'reject_warning', 'hold', 'milter-hold', 'discard', 'milter-discard')), 0)::BIGINT AS rejected
 FROM counted
 WHERE hour IS NOT NULL
 GROUP BY hour
 ORDER BY hour
 
--- section: instances   Traffic of each host, instance and service
-SELECT host, instance, service,
+-- section: instances   Traffic of each host and process
+-- chart: none
+SELECT host, process,
     coalesce(sum(n) FILTER (WHERE event IN ('client', 'pickup')), 0)::BIGINT AS received,
-    coalesce(sum(n) FILTER (WHERE event = 'delivery' AND status = 'sent'), 0)::BIGINT AS sent,
-    coalesce(sum(n) FILTER (WHERE event = 'delivery' AND status = 'deferred'), 0)::BIGINT AS deferred,
-    coalesce(sum(n) FILTER (WHERE event = 'delivery' AND status = 'bounced'), 0)::BIGINT AS bounced,
-    coalesce(sum(n) FILTER (WHERE event IN ('reject', 'milter-reject', 'proxy-reject')), 0)::BIGINT AS rejected,
-    sum(n)::BIGINT AS lines
+    coalesce(sum(n) FILTER (WHERE status = 'sent' AND is_forwarded IS DISTINCT FROM true), 0)::BIGINT AS delivered,
+    coalesce(sum(n) FILTER (WHERE status = 'deferred'), 0)::BIGINT AS deferred,
+    coalesce(sum(n) FILTER (WHERE status = 'bounced'), 0)::BIGINT AS bounced,
+    coalesce(sum(n) FILTER (WHERE event IN ('reject', 'milter-reject', 'proxy-reject', 'reject_warning', 'hold', 'milter-hold', 'discard', 'milter-discard')), 0)::BIGINT AS rejected
 FROM counted
 GROUP BY ALL
 ORDER BY ALL
 
 -- section: recipient_domains   Deliveries by domain of the recipient
 -- chart: x=domain y=sent mark=rank title='delivered by domain'
-WITH bytes AS (
-    SELECT lower(split_part(recipient, '@', -1)) AS domain, sum(bytes) AS bytes FROM received GROUP BY ALL
-)
-SELECT domain, coalesce(sum(n) FILTER (WHERE status = 'sent'), 0)::BIGINT AS sent,
-    coalesce(any_value(bytes), 0)::BIGINT AS bytes,
-    coalesce(sum(n) FILTER (WHERE status = 'deferred'), 0)::BIGINT AS deferrals,
-    coalesce(sum(n) FILTER (WHERE status = 'bounced'), 0)::BIGINT AS bounced,
-    round(sum(delay_us) FILTER (WHERE status = 'sent') / 1e6 / sum(n) FILTER (WHERE status = 'sent'), 1) AS mean_delay,
-    max(longest_us) FILTER (WHERE status IN ('sent', 'deferred')) / 1e6 AS longest_delay
-FROM outcomes LEFT JOIN bytes USING (domain)
+SELECT lower(split_part(recipient, '@', -1)) AS domain, sum(sent)::BIGINT AS sent,
+    coalesce(sum(bytes), 0)::BIGINT AS bytes, sum(deferrals)::BIGINT AS deferrals, sum(bounced)::BIGINT AS bounced,
+    (sum(delay_us) / 1e6 / nullif(sum(sent), 0))::DECIMAL(18,1) AS mean_delay,
+    (max(longest_us) / 1e6)::DECIMAL(18,1) AS longest_delay
+FROM received
 GROUP BY domain
 ORDER BY sent DESC, domain
 LIMIT $detail
 
 -- section: sender_domains   Messages by domain of the sender, or client
+-- chart: none
 SELECT coalesce(nullif(lower(split_part(sender, '@', -1)), ''), client_ip, '(from here)') AS domain,
     sum(messages)::BIGINT AS messages, coalesce(sum(bytes), 0)::BIGINT AS bytes
 FROM written
@@ -165,10 +164,12 @@ ORDER BY messages DESC, domain
 LIMIT $detail
 
 -- section: delays   How long deliveries took, by agent: seconds, quantiles by t-digest
-SELECT daemon, deliveries, round(median / 1e6, 2) AS median, round(p90 / 1e6, 2) AS p90,
-    round(p95 / 1e6, 2) AS p95, round(p99 / 1e6, 2) AS p99, longest / 1e6 AS longest,
-    round(a / 1e6 / deliveries, 2) AS before_queue, round(b / 1e6 / deliveries, 2) AS in_queue,
-    round(c / 1e6 / deliveries, 2) AS connecting, round(d / 1e6 / deliveries, 2) AS sending
+-- chart: none
+SELECT daemon, deliveries, (quantiles[1] / 1e6)::DECIMAL(18,2) AS median,
+    (quantiles[2] / 1e6)::DECIMAL(18,2) AS p90, (quantiles[3] / 1e6)::DECIMAL(18,2) AS p95,
+    (quantiles[4] / 1e6)::DECIMAL(18,2) AS p99, (longest / 1e6)::DECIMAL(18,2) AS longest,
+    (a / 1e6 / deliveries)::DECIMAL(18,2) AS before_queue, (b / 1e6 / deliveries)::DECIMAL(18,2) AS in_queue,
+    (c / 1e6 / deliveries)::DECIMAL(18,2) AS connecting, (d / 1e6 / deliveries)::DECIMAL(18,2) AS sending
 FROM timed
 ORDER BY daemon
 
@@ -191,6 +192,7 @@ ORDER BY sent DESC, recipient
 LIMIT $detail
 
 -- section: logins   Who sent after login
+-- chart: none
 SELECT sasl_user AS user, client_ip, sum(messages)::BIGINT AS messages, sum(recipients)::BIGINT AS recipients,
     coalesce(sum(bytes), 0)::BIGINT AS bytes, count(DISTINCT sender) AS addresses
 FROM written
@@ -228,6 +230,7 @@ ORDER BY rejects DESC, stage, code, class, reason
 LIMIT $detail
 
 -- section: rejected_clients   Whose mail was refused most
+-- chart: none
 SELECT client, sum(n)::BIGINT AS rejects, mode(reason_group) AS mostly
 FROM refused
 WHERE event IN ('reject', 'milter-reject', 'proxy-reject')
@@ -236,6 +239,7 @@ ORDER BY rejects DESC, client
 LIMIT 100
 
 -- section: actions   Reject warnings, holds and discards
+-- chart: none
 SELECT event AS action, stage, reason_group AS reason, client, sum(n)::BIGINT AS lines
 FROM refused
 WHERE event NOT IN ('reject', 'milter-reject', 'proxy-reject')
@@ -244,12 +248,14 @@ ORDER BY lines DESC, action, stage, reason, client
 LIMIT $detail
 
 -- section: stuck   Messages tried most often
+-- chart: none
 SELECT host, queue_id, sender, attempts, first, last,
     CASE WHEN expired THEN 'given up' WHEN removed THEN 'gone' ELSE 'waiting' END AS state
 FROM tried
 ORDER BY attempts DESC, host, queue_id
 
 -- section: connect_errors   Servers that could not be reached
+-- chart: none
 SELECT failed_host, reason_group AS reason, sum(n)::BIGINT AS lines, min(first) AS first, max(last) AS last
 FROM noticed
 WHERE event = 'connect_error'
@@ -258,6 +264,7 @@ ORDER BY lines DESC, failed_host, reason
 LIMIT $detail
 
 -- section: troubles   Warnings, errors, fatal errors, panics
+-- chart: none
 SELECT event AS level, daemon, reason_group AS text, sum(n)::BIGINT AS lines, min(first) AS first, max(last) AS last
 FROM noticed
 WHERE event IN ('warning', 'error', 'fatal', 'panic', 'sasl_failed')
@@ -266,6 +273,7 @@ ORDER BY lines DESC, level, daemon, text
 LIMIT $detail
 
 -- section: not_understood   Lines that the grammar does not know, by shape
+-- chart: none
 SELECT daemon, shape, sum(n)::BIGINT AS lines
 FROM noticed
 WHERE event = 'other'

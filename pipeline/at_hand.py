@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipeline import duck
+from pipeline.pick import Picker
 from pipeline.relations import STITCHED
 from pipeline.scan import LineScanner
 from pipeline.sql import Query
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from pipeline.python_job import PythonQuery
     from pipeline.query import MapPlan
+    from pipeline.selection import Selection
     from pipeline.sql import Branch
 
 _local = threading.local()
@@ -38,34 +40,70 @@ class _Held:
 
 
 class AtHand:
-    """This thread's scanner, and what its queries read; one plan at a time.
+    """The thread's scanner, and what its queries read; one plan at a time.
 
-    ``scanned`` is the scanner's table; ``_m``, ``_d``, ``_e`` are fragments of messages.
+    ``scanned0``, ``scanned1``, … have the columns of the scanned table that a query asks for;
+    ``_m``, ``_d``, ``_e`` are fragments of messages.
     """
 
     def __init__(self, plan: MapPlan) -> None:
         self.plan = plan
-        self.scanner = LineScanner(plan.views.scanned)
-        self._held = {"scanned": _Held(self.scanner.schema.empty_table())}
+        self.scanner = LineScanner(
+            plan.views.scanned,
+            reasons=plan.views.reasons,
+            only_deliveries=plan.views.only_deliveries,
+        )
         duck.forget_prepared()
+        self._held: dict[str, _Held] = {}
+        #: Names that stand for some columns and rows of the scanned table.
+        self._parts: dict[Any, tuple[str, list[str], Picker | None]] = {}
+        self._texts: list[str | None] = []
         if not plan.queries:
             return
-        cursor = duck.cursor()
-        cursor.register("scanned", self._held["scanned"])
-        views = [*plan.views.direct]
         stitch = plan.views.stitch
+        self._texts = [
+            None if selection is None else self._over(query.relation, selection)
+            for query, selection in zip(plan.queries, plan.views.selections, strict=True)
+        ]
         if stitch is not None:
-            cursor.execute(f"CREATE OR REPLACE TEMP VIEW _events AS {stitch.events}")
-            for name, text in stitch.maps:
-                self._held[name] = _Held(duck.query(text))
-                cursor.register(name, self._held[name])
-            views += stitch.views
-        for relation, text in views:
-            cursor.execute(f"CREATE OR REPLACE TEMP VIEW {relation} AS {text}")
+            self._maps = {
+                name: self._over("_events", selection) + stitch.maps[name]
+                for name, selection in stitch.events.items()
+            }
+            for name, text in self._maps.items():
+                self._hold(name, duck.query(text))
+            for relation, text in stitch.views:
+                duck.cursor().execute(f"CREATE OR REPLACE TEMP VIEW {relation} AS {text}")
+
+    def _hold(self, name: str, table: pa.Table) -> None:
+        self._held[name] = _Held(table)
+        duck.cursor().register(name, self._held[name])
+
+    def _over(self, relation: str, selection: Selection) -> str:
+        """Return what must stand before a query that reads a relation of the scanned table."""
+        if selection.part not in self._parts:
+            scanned = self.scanner.schema.empty_table()
+            columns = [name for name in scanned.column_names if name in selection.columns]
+            picker = Picker(columns, dict(selection.picked)) if selection.picked else None
+            self._parts[selection.part] = f"scanned{len(self._parts)}", columns, picker
+            self._hold(self._parts[selection.part][0], scanned.select(columns))
+        name, _, _ = self._parts[selection.part]
+        scanned = f"scanned AS NOT MATERIALIZED (FROM {name})"
+        return f"WITH {scanned}, {relation} AS NOT MATERIALIZED ({selection.select}) "
+
+    def scanned(self, table: pa.Table) -> None:
+        """Take in what was just scanned."""
+        for name, columns, picker in self._parts.values():
+            part = table.select(columns) if picker is None else picker.pick(table)
+            self._held[name].table = part
 
     def put(self, name: str, table: pa.Table) -> None:
-        """Let a name stand for another table, of the same schema."""
+        """Let a name stand for other fragments."""
         self._held[name].table = table
+
+    def fragments(self, name: str) -> pa.Table:
+        """Return the fragments, for one of the tables of messages, that the scanned lines make."""
+        return self.ask(self._maps[name])
 
     def forget(self) -> None:
         """Let go of all tables."""
@@ -109,30 +147,38 @@ class AtHand:
         """Return the partials of no lines at all: they have the right types."""
         self.forget()
         return [
-            [self._branch(query, branch) for branch in query.branches]
-            for query in self.plan.queries
+            [self._branch(query, branch, over) for branch in query.branches]
+            for query, over in zip(self.plan.queries, self._texts, strict=True)
         ]
 
-    def _map(
-        self, partials: list[list[list[pa.Table]]], is_read: Callable[[str], bool]
-    ) -> None:
-        for query, branches in zip(self.plan.queries, partials, strict=True):
+    def _map(self, partials: list[list[list[pa.Table]]], is_read: Callable[[str], bool]) -> None:
+        queries = zip(self.plan.queries, self._texts, partials, strict=True)
+        for query, over, branches in queries:
             if not is_read(query.relation):
                 continue
             for branch, tables in zip(query.branches, branches, strict=True):
-                table = self._branch(query, branch)
+                table = self._branch(query, branch, over)
                 if table.num_rows:
                     tables.append(table)
 
-    def _branch(self, query: Query | PythonQuery, branch: Branch) -> pa.Table:
-        table = self.ask(branch.map_sql)
+    def _branch(self, query: Query | PythonQuery, branch: Branch, over: str | None) -> pa.Table:
+        table = self.ask(_with(over, branch.map_sql))
         return table if isinstance(query, Query) else query.module.map(table)
+
+
+def _with(over: str | None, sql: str) -> str:
+    """Put tables before a query that may have some of its own."""
+    if over is None:
+        return sql
+    if sql.startswith("WITH "):
+        return f"{over.rstrip()}, {sql.removeprefix('WITH ')}"
+    return over + sql
 
 
 def at_hand(plan: MapPlan) -> AtHand:
     """Return this thread's tables for a plan."""
     held: AtHand | None = getattr(_local, "held", None)
-    if held is None or held.plan.views != plan.views or (plan.queries and not held.plan.queries):
+    if held is None or held.plan.views != plan.views or held.plan.queries != plan.queries:
         held = _local.held = AtHand(plan)
     held.plan = plan
     return held

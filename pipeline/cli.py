@@ -141,7 +141,8 @@ def _job_command(names: str) -> click.Command:
             *options["parameters"],
             *(f"{name}={value}" for name, value in given.items() if value is not None),
         )
-        return run_jobs_command(jobs, **options)
+        title = " · ".join(job.question if job.sections else job.name for job in asked)
+        return run_jobs_command(jobs, title=title, **options)
 
     taken = {name for option in run.params for name in option.opts}
     own = [

@@ -35,6 +35,9 @@ class FileCounts:
     stored_bytes: int = 0
     damage: Damage | None = None
     is_cut: bool = False  # a LIMIT was met: the rest was not read
+    # Of a file that is one split, as all are where repeats are expanded:
+    n_repeats_cut: int = 0  # lines that stand for more lines than were written out
+    most_repeats: int = 0
 
 
 @dataclass(slots=True)

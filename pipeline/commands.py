@@ -26,8 +26,13 @@ if TYPE_CHECKING:
 _DAMAGED = 3
 
 
-def run_jobs_command(jobs: Sequence[Job], sources: Sequence[str], **options: Any) -> int:
-    """Run jobs over sources; return the exit code."""
+def run_jobs_command(
+    jobs: Sequence[Job], sources: Sequence[str], *, title: str = "", **options: Any
+) -> int:
+    """Run jobs over sources; return the exit code.
+
+    ``title`` stands above a report; without one the jobs' names do.
+    """
     from pipeline.render import check_format
     from pipeline.run import plan_queries, run_jobs
 
@@ -47,7 +52,8 @@ def run_jobs_command(jobs: Sequence[Job], sources: Sequence[str], **options: Any
     finally:
         progress.clear()
     about = _about(planned)
-    _show(done.results, settings, options, about, _occasion(settings, done.account, done.warnings))
+    occasion = replace(_occasion(settings, done.account, done.warnings), title=title)
+    _show(done.results, settings, options, about, occasion)
     return _end(done.account, done.warnings, options)
 
 
@@ -258,6 +264,7 @@ def read_settings(options: dict[str, Any]) -> Settings:
     UsageError
         One of them is wrong.
     """
+    from pipeline.formats.addresses import read_rules
     from pipeline.settings import Settings, read_size, read_zones
 
     split_size = options["split_size"]
@@ -278,7 +285,11 @@ def read_settings(options: dict[str, Any]) -> Settings:
         rotated=options["rotated"],
         stop_on_damage=options["on_damage"] == "stop",
         count_duplicates=options["duplicates"] == "all",
+        count_hops=options["count"] == "lines",
+        reasons=options["reasons"],
         index=options["index"] == "auto",
+        addresses=read_rules(options["addresses"]) if options["addresses"] is not None else (),
+        expand_repeats=options["expand_repeats"],
     )
     since, until = _read_period(options, settings.now)
     return replace(settings, since=since, until=until)

@@ -136,6 +136,8 @@ def _why(compression: str, size: int | None, n_splits: int, plan: MapPlan, task:
     }
     if n_splits > 1:
         return kinds.get(compression, "ranges")
+    if plan.expands_repeats:
+        return "repeats are expanded: the line that one repeats may stand anywhere before it"
     if size is None:
         return "standard input is read once, in order"
     if task.build is not None:

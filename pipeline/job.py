@@ -33,11 +33,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 _SECTION = re.compile(r"^-- section:\s*([\w-]+)\s*(.*)$", re.MULTILINE)
-_WITH = re.compile(r"^\s*WITH\s+", re.IGNORECASE)
 _ALIAS = re.compile(r"^(.*\S)\s+AS\s+(\w+)$", re.IGNORECASE | re.DOTALL)
 _SETTING = re.compile(r"^(chart|param|by):\s*(.*)$")
 #: How a chart is drawn; see `pipeline.charts.choose`.
 MARKS = ("area", "bar", "heat", "line", "rank")
+#: ``-- chart: none``: the table says it better.
+NO_CHART = "none"
 _CHART_PARTS = ("x", "y", "color", "mark", "title")
 _CHART_PART = re.compile(r"(\w+)=('(?:[^']|'')*'|\S+)\s*")
 _PARAM = re.compile(r"^(\w+)\s+([A-Za-z]+)\s*(?:=\s*('(?:[^']|'')*'|\S+))?\s*(.*)$")
@@ -75,6 +76,8 @@ class Job:
         How it wants to be drawn, as written; a header line each.
     sections : tuple of Job
         Of a report: the questions that are asked in its place.
+    tables : str or None
+        Of a section: the ``WITH …`` that it shares with the others of its report.
     """
 
     name: str
@@ -88,6 +91,7 @@ class Job:
     is_python: bool = field(default=False)
     by_items: Mapping[str, str] = field(default_factory=dict)
     sections: tuple[Job, ...] = ()
+    tables: str | None = None
 
     def sql(self, by: Sequence[str] | None = None) -> str:
         """Return the SQL, grouped by other columns where ``by`` is given.
@@ -196,12 +200,9 @@ def sql_job(name: str, text: str, path: Path | None = None) -> Job:
     for place, end in zip(places, ends, strict=True):
         settings = "".join(f"-- param: {line}\n" for line in _said(shared, "param"))
         own = text[place.end() : end]
-        head, body = _parted(own.lstrip("\n"))
-        tables = _parted(shared)[1]
-        if tables.strip() and _WITH.match(body):  # the section has tables of its own, too
-            body = _WITH.sub(", ", body, count=1)
-        text_of_it = f"-- {place[2]}\n{settings}{head}{tables}{body}"
-        sections.append(_one_job(place[1], text_of_it, path))
+        text_of_it = f"-- {place[2]}\n{settings}{own.lstrip()}"
+        section = _one_job(place[1], text_of_it, path)
+        sections.append(replace(section, tables=_parted(shared)[1]))
     return replace(whole, sections=tuple(sections))
 
 
@@ -230,7 +231,8 @@ def _one_job(name: str, text: str, path: Path | None) -> Job:
         if setting is None:
             question.append(said)
         elif setting[1] == "chart":
-            read_chart(setting[2])
+            if setting[2] != NO_CHART:
+                read_chart(setting[2])
             charts.append(setting[2])
         elif setting[1] == "by":
             first, _, rest = setting[2].partition(" of ")

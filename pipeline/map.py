@@ -14,6 +14,7 @@ from pipeline.errors import DamageError, SourceError
 from pipeline.head import open_source
 from pipeline.model import Damage
 from pipeline.read import Buffers, read_ahead, read_blocks
+from pipeline.repeats import Expander
 from pipeline.stitch import Stitcher
 
 if TYPE_CHECKING:
@@ -122,20 +123,25 @@ def map_split(task: MapTask) -> Mapped:
     )
     if task.is_ahead:
         blocks = read_ahead(blocks, buffers)
+    expander = Expander(task.years) if task.plan.expands_repeats else None
+    if expander is not None:
+        blocks = expander.expand(blocks, buffers)
     _under_way[threading.get_ident()] = split, reader
     try:
         with reader:
             for block in blocks:
                 for table in scanner.scan(block):
-                    held.put("scanned", table)
+                    held.scanned(table)
                     held.map_scanned(mapped.partials)
                     if stitcher is not None:
                         stitcher.take()
                     mapped.combine_within(task.plan)
-                buffers.give_back(block.buffer)
+                if expander is None:
+                    buffers.give_back(block.buffer)
                 _check_cancelled()
                 if mapped.is_enough(task.plan):
                     counts.is_cut = True
+                    _local.buffers = None  # the reader is left with one of them
                     break
         counts.stored_bytes = _own_bytes(split, reader.stored_offset)
         if builder is not None and task.build is not None and not counts.is_cut:
@@ -158,6 +164,9 @@ def map_split(task: MapTask) -> Mapped:
         mapped.fragments[url] = stitcher.finish()
         mapped.combine_within(task.plan)
     counts.lines = scanner.counts()
+    if expander is not None:
+        expander.correct(counts.lines)
+        counts.n_repeats_cut, counts.most_repeats = expander.n_cut, expander.most
     return mapped
 
 

@@ -62,6 +62,16 @@ _LINES = (
     click.option(
         "--report-tz", metavar="ZONE", help="Zone of days and hours [default: as written]."
     ),
+    click.option(
+        "--addresses",
+        metavar="RULE,…",
+        help="Bring forms of one address together: domains, srs, verp, batv, plus.",
+    ),
+    click.option(
+        "--expand-repeats",
+        is_flag=True,
+        help="Count 'message repeated N times' as the N lines that it stands for.",
+    ),
 )
 
 _RUNNING = (
@@ -71,6 +81,15 @@ _RUNNING = (
         type=click.Choice(("once", "all")),
         default="once",
         help="Content that stands in two files counts once.",
+    ),
+    click.option(
+        "--count",
+        type=click.Choice(("lines", "messages")),
+        default="lines",
+        help="messages: what a content filter took and handed in again counts once [lines].",
+    ),
+    click.option(
+        "--reasons", metavar="FILE", help="Own rules for reason_class, before the built-in ones."
     ),
     click.option(
         "--on-damage",

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pipeline.errors import UsageError
 from pipeline.relations import RELATIONS, STITCHED, Views, plan_views
-from pipeline.sql import Plan, Query, plan_query
+from pipeline.sql import Plan, Query, plan_query, plan_report
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from pipeline.job import Job
     from pipeline.python_job import PythonQuery
@@ -26,10 +27,13 @@ class MapPlan:
         Those of all jobs, each once.
     views : Views
         What must be scanned, and the relations that are made of it.
+    expands_repeats : bool
+        Lines that stand for several are written out: a file must be one split.
     """
 
     queries: tuple[Query | PythonQuery, ...]
     views: Views
+    expands_repeats: bool = False
 
     @property
     def scanned(self) -> frozenset[str]:
@@ -82,16 +86,45 @@ def plan_jobs(jobs: Sequence[Job], settings: Settings) -> tuple[MapPlan, list[Jo
     """
     queries: list[Query | PythonQuery] = []
     plans = []
+    reports = _plan_reports(jobs, settings)
     for job in jobs:
-        plan = _plan_job(job, settings.by, _own(job, settings.parameters, jobs))
+        plan = reports.get(job.name) or _plan_job(
+            job, settings.by, _own(job, settings.parameters, jobs)
+        )
         keys = tuple(settings.by or job.by) if job.by else ()
         places = tuple(_place(query, queries) for query in plan.queries)
         plans.append(JobPlan(job, places, plan, keys))
-    named = _named(queries)
+    reads = [
+        (query.relation, query.columns, query.picked if isinstance(query, Query) else {})
+        for query in queries
+    ]
     where = {}
     if settings.where is not None:
-        where = {relation: _columns_of(settings.where, relation) for relation in named}
-    return MapPlan(tuple(queries), plan_views(named, settings, where)), plans
+        relations = {relation for relation, _, _ in reads} or {"lines"}
+        where = {relation: _columns_of(settings.where, relation) for relation in relations}
+    views = plan_views(reads, settings, where)
+    if settings.expand_repeats and "offset" in views.scanned:
+        raise UsageError(
+            "offset is where a line stands in its file, and lines that --expand-repeats writes out "
+            "stand nowhere: leave one of them out"
+        )
+    return MapPlan(tuple(queries), views, settings.expand_repeats), plans
+
+
+def _plan_reports(jobs: Sequence[Job], settings: Settings) -> dict[str, Plan]:
+    """Plan the sections of each report together; by the section's name."""
+    reports: dict[tuple[object, str], list[Job]] = {}
+    for job in jobs:
+        if job.tables is not None:
+            reports.setdefault((job.path, job.tables), []).append(job)
+    plans: dict[str, Plan] = {}
+    for (_, tables), sections in reports.items():
+        values: dict[str, object] = {}
+        for job in sections:
+            values |= job.values(_own(job, settings.parameters, jobs))
+        texts = {job.name: job.sql(settings.by) for job in sections}
+        plans |= plan_report(tables, texts, RELATIONS, values)
+    return plans
 
 
 def _place(query: Query | PythonQuery, queries: list[Query | PythonQuery]) -> int:
@@ -107,14 +140,6 @@ def _same(query: Query | PythonQuery) -> tuple[object, ...]:
     if isinstance(query, Query):
         return query.relation, query.branches, query.finish_sql, query.map_only, query.limit
     return (query.path,)
-
-
-def _named(queries: Iterable[Query | PythonQuery]) -> dict[str, frozenset[str]]:
-    """Return the columns that queries name, by relation."""
-    named: dict[str, frozenset[str]] = {}
-    for query in queries:
-        named[query.relation] = named.get(query.relation, frozenset()) | query.columns
-    return named or {"lines": frozenset()}
 
 
 def _plan_job(job: Job, by: Sequence[str] | None, given: Mapping[str, str]) -> Plan:
@@ -136,7 +161,7 @@ def _own(job: Job, given: Mapping[str, str], jobs: Sequence[Job]) -> Mapping[str
 
 def _columns_of(where: str, relation: str) -> frozenset[str]:
     """Return the columns that a condition names; checks it on the way."""
-    from pipeline.errors import QueryError, UsageError
+    from pipeline.errors import QueryError
 
     what = "message" if relation in STITCHED else "line"
     try:
@@ -148,7 +173,5 @@ def _columns_of(where: str, relation: str) -> frozenset[str]:
         raise UsageError(f"--where takes a condition on one {what}: {error.message}") from None
     query = plan.queries[0]
     if len(plan.queries) != 1 or not query.map_only:
-        raise UsageError(
-            f"--where takes a condition on one {what}, without aggregates: {where}"
-        )
+        raise UsageError(f"--where takes a condition on one {what}, without aggregates: {where}")
     return query.columns

@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING
 
 from pipeline.errors import UsageError
 from pipeline.filters import glob_condition, time_conditions
-from pipeline.formats.mail_view import mail_columns, mail_expressions
+from pipeline.formats.mail_view import HOP_COLUMNS, is_hop, mail_columns, mail_expressions
 from pipeline.formats.postfix import MAIL
 from pipeline.formats.syslog import LINES, lines_view, local_time, scanned_columns
+from pipeline.kernels.mail_names import CODES
+from pipeline.selection import Selection
 from pipeline.stitch_plan import DELIVERIES, MESSAGES, StitchPlan, plan_stitch
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from pipeline.settings import Settings
 
@@ -33,32 +35,41 @@ STITCHED = ("messages", "deliveries")
 
 @dataclass(frozen=True, slots=True)
 class Views:
-    """What a map task must scan, and the relations that are made of it.
+    """What a map task must scan, and what its queries read.
 
     Attributes
     ----------
     scanned : frozenset of str
         Columns that the scan must build.
-    direct : tuple of (str, str)
-        Relation and its SELECT over ``scanned``, filters included.
+    selections : tuple of Selection or None
+        One a query; None where it reads a stitched relation.
     stitch : StitchPlan or None
         How messages are put together, where a query reads them.
+    reasons : str or None
+        File with the user's own rules for ``reason_class``.
+    only_deliveries : bool
+        Of Postfix lines nobody reads any but attempts to deliver.
     """
 
     scanned: frozenset[str]
-    direct: tuple[tuple[str, str], ...]
+    selections: tuple[Selection | None, ...]
     stitch: StitchPlan | None = None
+    reasons: str | None = None
+    only_deliveries: bool = False
 
 
 def plan_views(
-    named: Mapping[str, frozenset[str]], settings: Settings, where: Mapping[str, frozenset[str]]
+    reads: Sequence[tuple[str, frozenset[str], Mapping[str, frozenset[str]]]],
+    settings: Settings,
+    where: Mapping[str, frozenset[str]],
 ) -> Views:
     """Plan the relations that some queries read.
 
     Parameters
     ----------
-    named : mapping of str to frozenset of str
-        Each relation that is read, with the columns that queries name.
+    reads : sequence of (str, frozenset of str, mapping of str to frozenset of str)
+        The relation that each query reads, the columns that it names, and the values that its
+        WHERE limits some of them to.
     settings : Settings
         Zones and filters.
     where : mapping of str to frozenset of str
@@ -69,28 +80,16 @@ def plan_views(
     UsageError
         A filter does not fit a relation.
     """
-    zones = settings.zones
-    bounds = time_conditions(local_time(zones), settings.since, settings.until)
-    conditions = (
-        *glob_condition("host", settings.hosts),
-        *glob_condition("process", settings.processes),
-        *([settings.where] if settings.where is not None else []),
-    )
-    filtered = {"host"} if settings.hosts else set()
-    filtered |= {"process"} if settings.processes else set()
-    scanned: frozenset[str] = frozenset()
-    direct = []
-    for relation in ("lines", "mail"):
-        if relation not in named:
-            continue
-        columns = named[relation] | where.get(relation, frozenset()) | filtered
-        scanned |= scanned_columns(columns, zones, is_bounded=bool(bounds))
-        made = mail_expressions(columns) if relation == "mail" else {}
-        if relation == "mail":
-            scanned |= mail_columns(columns) | {"event"}
-        only = "event IS NOT NULL" if relation == "mail" else None
-        direct.append((relation, lines_view(columns, zones, bounds, conditions, made, only)))
-    stitched = {relation: named[relation] for relation in STITCHED if relation in named}
+    selections: list[Selection | None] = []
+    stitched: dict[str, frozenset[str]] = {}
+    for relation, columns, picked in reads:
+        every = columns | where.get(relation, frozenset())
+        if relation in STITCHED:
+            stitched[relation] = stitched.get(relation, frozenset()) | every
+            selections.append(None)
+        else:
+            selections.append(_selection(relation, every, picked, settings))
+    scanned = frozenset().union(*(one.columns for one in selections if one is not None))
     stitch = None
     if stitched:
         if settings.processes:
@@ -98,11 +97,59 @@ def plan_views(
                 "--process keeps lines, and messages are made of the lines of several processes: "
                 "ask the relation mail, or leave --process out"
             )
-        stitch = plan_stitch(
-            {name: columns | where.get(name, frozenset()) for name, columns in stitched.items()},
-            settings,
-        )
+        stitch = plan_stitch(stitched, settings)
         scanned |= stitch.scanned
-    if not scanned:
-        scanned = frozenset({"bytes"})  # rows are to be counted: a table must have a column
-    return Views(scanned, tuple(direct), stitch)
+    if settings.reasons is not None:
+        from pipeline.formats.reasons import load_rules
+
+        load_rules(settings.reasons)  # what is wrong in it is told before anything is read
+    picks = [dict(one.picked) for one in selections if one is not None and "event" in one.columns]
+    return Views(
+        scanned or _ROWS,
+        tuple(selections),
+        stitch,
+        settings.reasons,
+        only_deliveries=stitch is None and all(map(_is_of_deliveries, picks)),
+    )
+
+
+def _is_of_deliveries(picked: Mapping[str, frozenset[str]]) -> bool:
+    return (
+        picked.get("event", _OTHERS) == {"delivery"} or picked.get("status", _OTHERS) <= _OUTCOMES
+    )
+
+
+#: What only attempts to deliver end in; `expired` is the queue manager's.
+_OUTCOMES = frozenset({"sent", "deferred", "bounced", "deliverable", "undeliverable"})
+_OTHERS = frozenset({"expired"})
+#: Rows are to be counted: a table must have a column.
+_ROWS = frozenset({"bytes"})
+
+
+def _selection(
+    relation: str,
+    columns: frozenset[str],
+    picked: Mapping[str, frozenset[str]],
+    settings: Settings,
+) -> Selection:
+    zones = settings.zones
+    bounds = time_conditions(local_time(zones), settings.since, settings.until)
+    conditions = (
+        *glob_condition("host", settings.hosts),
+        *glob_condition("process", settings.processes),
+        *([settings.where] if settings.where is not None else []),
+    )
+    columns |= {"host"} if settings.hosts else frozenset()
+    columns |= {"process"} if settings.processes else frozenset()
+    scanned = scanned_columns(columns, zones, is_bounded=bool(bounds))
+    if relation == "lines":
+        return Selection(scanned or _ROWS, lines_view(columns, zones, bounds, conditions))
+    scanned |= mail_columns(columns) | {"event"}
+    made = mail_expressions(columns, settings.addresses)
+    only = "event IS NOT NULL"
+    if not settings.count_hops:
+        scanned |= HOP_COLUMNS
+        only += f" AND NOT {is_hop()}"
+    select = lines_view(columns, zones, bounds, conditions, made, only)
+    codes = tuple(sorted((name, wanted) for name, wanted in picked.items() if name in CODES))
+    return Selection(scanned | {name for name, _ in codes}, select, codes)

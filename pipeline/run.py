@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from pipeline.errors import SourceError
@@ -250,15 +249,16 @@ def plan_tasks(inputs: Inputs, plan: MapPlan, settings: Settings) -> list[list[M
     tasks: list[list[MapTask]] = []
     n_tasks = 0
     for file, kind in kinds:
-        identity, index = (
-            find_index(file, kind, settings.n_workers) if settings.index else (None, None)
-        )
+        identity, index = None, None
+        if settings.index and not plan.expands_repeats:
+            identity, index = find_index(file, kind, settings.n_workers)
         splits = plan_splits(
             file,
             kind,
             target,
             is_exact=settings.split_bytes is not None,
             needs_offset=plan.needs_offset,
+            is_whole=plan.expands_repeats,
             index=index,
         )
         years = year_table(inputs.anchors[file.url].limit)
@@ -292,7 +292,8 @@ def take_counts(inputs: Inputs, counts: dict[str, FileCounts], settings: Setting
     SourceError
         There is damage, and the run was told to stop for it.
     """
-    from pipeline.years import check_years
+    from pipeline.repeats import tell_cut
+    from pipeline.years import check_years, years_entry
 
     account = inputs.account
     for file, _ in inputs.files:
@@ -308,7 +309,9 @@ def take_counts(inputs: Inputs, counts: dict[str, FileCounts], settings: Setting
             account.stored_bytes += of_file.stored_bytes
         if of_file.damage is not None:
             account.damaged.append(of_file.damage)
-        account.years.append(_years_entry(file, of_file, inputs.anchors[file.url]))
+        account.years.append(years_entry(file.url, lines, inputs.anchors[file.url]))
+        if of_file.n_repeats_cut:
+            inputs.warnings.append(tell_cut(file.url, of_file.n_repeats_cut, of_file.most_repeats))
     account.undated_lines = account.lines - account.dated_lines
     if account.damaged and settings.stop_on_damage:
         first = account.damaged[0]
@@ -318,22 +321,6 @@ def take_counts(inputs: Inputs, counts: dict[str, FileCounts], settings: Setting
         inputs.warnings.append(
             "no line has a time stamp: is this a log? All lines are counted as undated."
         )
-
-
-def _years_entry(file: SourceFile, of_file: FileCounts, anchor: Anchor) -> dict[str, object]:
-    from pipeline.years import evidence_of
-
-    first, last = of_file.lines.earliest, of_file.lines.latest
-    return {
-        "file": file.url,
-        "first": None if first is None else _year(first),
-        "last": None if last is None else _year(last),
-        "evidence": evidence_of(of_file.lines, anchor),
-    }
-
-
-def _year(microseconds: int) -> int:
-    return (datetime(1970, 1, 1) + timedelta(microseconds=microseconds)).year  # noqa: DTZ001  # as written
 
 
 def _take_part(counts: dict[str, FileCounts], part: Mapped) -> bool:

@@ -83,9 +83,20 @@ class LineScanner:
         Columns of ``pipeline.formats.syslog.SCANNED`` to build, and of ``mail``.
     max_rows : int
         Rows of a table at most; the buffers have room for so many.
+    reasons : str, optional
+        File with the user's own rules for ``reason_class``.
+    only_deliveries : bool
+        Of Postfix lines, only attempts to deliver are asked for.
     """
 
-    def __init__(self, columns: frozenset[str], max_rows: int = 1 << 17) -> None:
+    def __init__(
+        self,
+        columns: frozenset[str],
+        max_rows: int = 1 << 17,
+        reasons: str | None = None,
+        *,
+        only_deliveries: bool = False,
+    ) -> None:
         bits = 0
         for name in columns | lines_columns(columns):
             bits |= kernel.COLUMNS.get(name, 0)
@@ -96,7 +107,11 @@ class LineScanner:
         self._zeros = pa.py_buffer(bytes(4 * max_rows))
         self._fixed = {name: strings(names) for name, names in _LEVELS.items()}
         self._named: dict[str, tuple[int, pa.Array]] = {}
-        self._mail = MailScanner(self._scanner, columns, max_rows) if bits & _TEXT else None
+        self._mail = None
+        if bits & _TEXT:
+            self._mail = MailScanner(
+                self._scanner, columns, max_rows, reasons, only_deliveries=only_deliveries
+            )
         fields = [(name, _arrow_type(name)) for name in self.columns]
         self.schema = pa.schema(fields + (self._mail.fields if self._mail else []))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -52,9 +53,21 @@ class MailScanner:
         Columns to build; those that it does not know are left out.
     max_rows : int
         Rows of a table at most.
+    reasons : str, optional
+        File with the user's own rules for ``reason_class``.
+    only_deliveries : bool
+        Only attempts to deliver are asked for.
     """
 
-    def __init__(self, scanner: Scanner, columns: frozenset[str], max_rows: int) -> None:
+    def __init__(
+        self,
+        scanner: Scanner,
+        columns: frozenset[str],
+        max_rows: int,
+        reasons: str | None = None,
+        *,
+        only_deliveries: bool = False,
+    ) -> None:
         self._scanner = scanner
         self._parsed = [name for name in PLACES if name in columns and name not in _BY_REASON]
         self._by_process = [name for name in _BY_PROCESS if name in columns]
@@ -65,12 +78,12 @@ class MailScanner:
             mask |= COLUMNS["reason_group"]
         if self._numbered:
             mask |= COLUMNS["queue_id"] | COLUMNS["event"]
-            self._generations = Generations()
+            self._generations = Generations()  # type: ignore[no-untyped-call]  # a kernel
             self._numbers = memoryview(bytearray(8 * max_rows)).cast("q")
             self._phases = memoryview(bytearray(max_rows))
             self._begins = memoryview(bytearray(max_rows))
             self._phase_of = memoryview(bytearray(map(_phase, EVENTS)))
-        self._parser = MailParser(max_rows, mask)
+        self._parser = MailParser(max_rows, mask, only_deliveries)
         self._fixed = {name: strings(names) for name, names in CODES.items()}
         # By code of the process:
         self._known = -1
@@ -79,6 +92,8 @@ class MailScanner:
         self._names: dict[str, pa.Array] = {}
         self._known_hosts = -1
         self._host_marks = memoryview(bytearray(8 * _ROOM)).cast("Q")
+        self._rules = reasons
+        self._classes: dict[str, str] = {}  # of each reason met
         self._host_firsts = memoryview(bytearray(8 * (_ROOM + 1))).cast("q")
         self._known_reasons = -1
         self._reasons: dict[str, pa.Array] = {}
@@ -145,15 +160,13 @@ class MailScanner:
                 arrays.append(pa.Array.from_buffers(pa.string_view(), n, buffers))
             elif name in CODES:
                 codes = pa.Array.from_buffers(pa.uint8(), n, [valid, buffer])
-                arrays.append(
-                    pa.DictionaryArray.from_arrays(codes, self._fixed[name], safe=False)
-                )
+                arrays.append(pa.DictionaryArray.from_arrays(codes, self._fixed[name], safe=False))
             else:
                 arrays.append(pa.Array.from_buffers(pa.int64(), n, [valid, buffer]))
         return arrays
 
     def _mend(self, block: Block) -> pa.Buffer | None:
-        """Write the texts that are no UTF-8 into a buffer of their own and point the views at it."""
+        """Write the texts that are no UTF-8 into a buffer of their own; point the views at it."""
         parser = self._parser
         if not parser.n_bad:
             return None
@@ -203,7 +216,7 @@ class MailScanner:
             return
         parts: list[tuple[str, str, str]] = []
         for code, name in enumerate(processes.names()):
-            found = split_process(clean_text(name))
+            found = _parts_of(name)
             self._daemons[code] = 0 if found is None else daemon_class(found[2])
             # An instance is marked otherwise than a host of its name.
             self._marks[code] = 0 if found is None else hash(("instance", found[0])) & _LOW_64
@@ -219,10 +232,20 @@ class MailScanner:
         texts = [clean_text(text) for text in reasons.names()] or [""]
         self._reasons["reason_group"] = strings(texts)
         if "reason_class" in self._by_reason:
-            from pipeline.formats.reasons import classify
+            from pipeline.formats.reasons import load_rules
 
-            self._reasons["reason_class"] = strings([classify(text) for text in texts])
+            rules, known = load_rules(self._rules), self._classes
+            for text in texts:
+                if text not in known:
+                    known[text] = rules.classify(text)
+            self._reasons["reason_class"] = strings([known[text] for text in texts])
         self._known_reasons = reasons.version
+
+
+@lru_cache(maxsize=_ROOM)
+def _parts_of(process: bytes) -> tuple[str, str, str] | None:
+    """Return instance, service and daemon; asked again for all names when a new one comes."""
+    return split_process(clean_text(process))
 
 
 def _phase(event: str) -> int:

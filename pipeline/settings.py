@@ -23,6 +23,14 @@ class Settings:
         Lines in [since, until), as written or in the report's zone.
     split_bytes : int or None
         Stored bytes of a split; None: chosen from the input.
+    count_hops : bool
+        A message that a content filter took and handed in again counts twice.
+    reasons : str or None
+        File with rules for ``reason_class`` that come before the built-in ones.
+    addresses : tuple of str
+        Rules by which addresses of mail are rewritten, see `pipeline.formats.addresses`.
+    expand_repeats : bool
+        Lines that stand for several are written out, see `pipeline.repeats`.
     now : datetime
         Begin of the run, naive, UTC.
     """
@@ -43,7 +51,11 @@ class Settings:
     rotated: bool = False
     stop_on_damage: bool = False
     count_duplicates: bool = False
+    count_hops: bool = True
+    reasons: str | None = None
     index: bool = True
+    addresses: tuple[str, ...] = ()
+    expand_repeats: bool = False
     now: datetime = field(default_factory=lambda: datetime.now().astimezone().replace(tzinfo=None))
 
     @property

@@ -152,9 +152,7 @@ def _deal(pile: Pile, key: str, n: int) -> list[Pile]:
                 f"SELECT * EXCLUDE (_part, _place) FROM (SELECT {part} AS _part, row_number() OVER "
                 "() AS _place, * FROM _rows) ORDER BY _part, _place"
             ).to_arrow_table()
-            counts = dict(
-                cursor.sql(f"SELECT {part}, count(*) FROM _rows GROUP BY ALL").fetchall()
-            )
+            counts = dict(cursor.sql(f"SELECT {part}, count(*) FROM _rows GROUP BY ALL").fetchall())
             cursor.unregister("_rows")
             at = 0
             for k in range(n):

@@ -54,6 +54,7 @@ def plan_splits(
     *,
     is_exact: bool = False,
     needs_offset: bool = False,
+    is_whole: bool = False,
     index: SeekIndex | None = None,
 ) -> list[Split]:
     """Cut one source file into splits.
@@ -66,6 +67,8 @@ def plan_splits(
         ``target_bytes`` are stored bytes, as the user asked with ``--split-size``.
     needs_offset : bool
         Only cuts with a known plain offset will do.
+    is_whole : bool
+        Don't cut it.
     index : SeekIndex, optional
         Of a gzip file; without one it is one split.
 
@@ -77,7 +80,10 @@ def plan_splits(
     stored_target = (
         target_bytes if is_exact else max(1, target_bytes // _RATIO.get(compression, _USUAL_RATIO))
     )
-    if index is not None:
+    cuts: list[Cut]
+    if is_whole:
+        cuts = []
+    elif index is not None:
         cuts = index.cuts(stored_target * _USUAL_RATIO)
     else:
         cuts = _find_cuts(file, compression, stored_target)

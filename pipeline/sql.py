@@ -7,14 +7,17 @@ names → rows or groups (states, types, aggregates).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+import re
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import QueryError, unknown_name
 from pipeline.sql_aggregates import additive_columns, contains_aggregate
 from pipeline.sql_check import Checker, has_parameters
 from pipeline.sql_groups import split_groups
 from pipeline.sql_names import Scope, has_window, make_scope, subqueries
+from pipeline.sql_picks import picked_values
 from pipeline.sql_reads import RESERVED, Read, Reader
 from pipeline.sql_rows import Pieces, is_aggregated, split_rows
 from pipeline.sql_tree import (
@@ -31,6 +34,10 @@ from pipeline.sql_types import is_lost, needs_restoring
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
+
+
+#: The CTEs that the sections of a report become.
+_SECTION = re.compile(r"_s\d+$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +83,8 @@ class Query:
         No aggregates, no grouping, no order: rows stream through in file order.
     limit : int or None
         For ``map_only``: stop reading after so many rows of partial, LIMIT and OFFSET together.
+    picked : dict of str to frozenset of str
+        Columns that its WHERE limits to some texts, and these: rows with others can be left out.
     """
 
     name: str
@@ -85,6 +94,7 @@ class Query:
     finish_sql: str
     map_only: bool
     limit: int | None
+    picked: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +160,45 @@ def plan_query(
         return _Planner(parser, sql, relations, parameters or {}, unordered).plan()
 
 
+def plan_report(
+    tables: str,
+    sections: Mapping[str, str],
+    relations: Mapping[str, Mapping[str, str]],
+    parameters: Mapping[str, object] | None = None,
+) -> dict[str, Plan]:
+    """Take the SELECTs of a report apart, in one go: what they share is planned once.
+
+    Parameters
+    ----------
+    tables : str
+        ``WITH …``, the tables that sections share; may be empty.
+    sections : mapping of str to str
+        One SELECT each, by the section's name.
+    relations, parameters
+        As in `plan_query`.
+
+    Returns
+    -------
+    dict of str to Plan
+        By section. Sections that share a table share its queries: the same object, the same name.
+
+    Raises
+    ------
+    QueryError
+        As `plan_query`.
+    """
+    names = {name: f"_s{k}" for k, name in enumerate(sections)}
+    head = f"{tables.rstrip()}," if tables.strip() else "WITH"
+    # The line ends: a comment at the end of a section must not hide the bracket.
+    ctes = ",\n".join(f"{names[name]} AS (\n{text}\n)" for name, text in sections.items())
+    # What no SELECT names would not be bound, so that its errors would be found too late.
+    counts = ", ".join(f"(SELECT count(*) FROM {name})" for name in names.values())
+    sql = f"{head} {ctes}\nSELECT {counts}"
+    with Parser(relations) as parser:
+        plans = _Planner(parser, sql, relations, parameters or {}).plan_sections()
+    return {name: plans[own] for name, own in names.items()}
+
+
 class _Planner:
     def __init__(
         self,
@@ -168,13 +217,45 @@ class _Planner:
         self.reader = Reader(relations, sql, self.checker.error)
 
     def plan(self) -> Plan:
+        original, query = self._prepare()
+        _drop_unused(query)
+        names, queries = self._split_all(original, query)
+        return Plan(
+            tuple(queries), self.parser.text(query), tuple(names), additive_columns(original)
+        )
+
+    def plan_sections(self) -> dict[str, Plan]:
+        """Return a plan for each CTE called ``_s0``, ``_s1``, … ."""
+        original, query = self._prepare()
+        written = {
+            entry["key"]: entry["value"]["query_node"] for entry in original["cte_map"]["map"]
+        }
+        additive = {name: additive_columns(node) for name, node in written.items()}
+        _, queries = self._split_all(original, query)
+        by_name = {made.name: made for made in queries}
+        entries = query["cte_map"]["map"]
+        shared = [entry for entry in entries if not _SECTION.match(entry["key"])]
+        known = {entry["key"].lower(): _tables(entry) for entry in shared}
+        plans = {}
+        for entry in entries[len(shared) :]:
+            node = entry["value"]["query_node"]
+            # Where a section has tables of its own these stand behind what is shared.
+            node["cte_map"]["map"] = shared + node["cte_map"]["map"]
+            _drop_unused(node, known)
+            used = [by_name[name] for name in sorted(_tables(node) & by_name.keys(), key=_number)]
+            text = self.parser.text(node)
+            plans[entry["key"]] = Plan(tuple(used), text, (), additive[entry["key"]])
+        return plans
+
+    def _prepare(self) -> tuple[Node, Node]:
+        """Return the query as it is written, and made ready to be split."""
         statements = self.parser.statements(self.sql)
         if len(statements) != 1:
             raise QueryError(f"one SELECT is needed, got {len(statements)}; use WITH or UNION ALL")
-        original = statements[0]
-        additive = additive_columns(original)
-        query = self.checker.prepare(original)
-        _drop_unused(query)
+        return statements[0], self.checker.prepare(statements[0])
+
+    def _split_all(self, original: Node, query: Node) -> tuple[list[str], list[Query]]:
+        """Put results in the place of SELECTs that read a relation; return names, and queries."""
         reads: list[Read] = []
         self.reader.find(query, {}, reads)
         if not reads:
@@ -193,7 +274,7 @@ class _Planner:
             queries.append(made)
             read.select.clear()
             read.select.update(self.parser.parse(_result_select(name, *result, is_top=is_plain)))
-        return Plan(tuple(queries), self.parser.text(query), tuple(names), additive)
+        return names, queries
 
     def _unknown_column(self, error: BindError, query: Node, reads: list[Read]) -> QueryError:
         """Name the columns that there are, where the unknown one stands in a distributed SELECT."""
@@ -233,6 +314,7 @@ class _Planner:
             finish_sql=pieces.finish_sql,
             map_only=pieces.map_only,
             limit=pieces.limit,
+            picked=picked_values(scope.resolve(select["where_clause"]), tuple(scope.columns)),
         )
         return query, (own, names, types)
 
@@ -276,21 +358,32 @@ class _Planner:
         return carried
 
 
-def _drop_unused(query: Node) -> None:
-    """Drop the CTEs at the top that nothing names: their relations needn't be read."""
-    entries = query["cte_map"]["map"]
-    body = [{key: value for key, value in query.items() if key != "cte_map"}]
+def _drop_unused(query: Node, known: Mapping[str, set[str]] = MappingProxyType({})) -> None:
+    """Drop the CTEs at the top that nothing names: their relations needn't be read.
+
+    ``known`` holds the tables that some of them read, by the CTE's name.
+    """
+    named = _tables({key: value for key, value in query.items() if key != "cte_map"})
     kept: list[Node] = []
-    for entry in reversed(entries):  # a CTE can be named by those behind it, and by itself
-        named = {
-            node["table_name"].lower()
-            for node in walk([body, kept])
-            if "class" not in node and node.get("type") == "BASE_TABLE"
-        }
+    for entry in reversed(query["cte_map"]["map"]):  # one can be named by those behind it
         name = entry["key"].lower()
         if name in named or RESERVED.match(name):  # the latter is refused
             kept.insert(0, entry)
+            named |= known[name] if name in known else _tables(entry)
     query["cte_map"]["map"] = kept
+
+
+def _tables(tree: Any) -> set[str]:
+    """Return the names of all tables that a tree reads, lower case."""
+    return {
+        node["table_name"].lower()
+        for node in walk(tree)
+        if "class" not in node and node.get("type") == "BASE_TABLE"
+    }
+
+
+def _number(name: str) -> int:
+    return int(name.removeprefix("_q"))
 
 
 def _ends_with(node: Node, name: str) -> bool:

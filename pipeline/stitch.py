@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from pipeline.at_hand import at_hand
+from pipeline.formats.mail_view import is_local
 from pipeline.kernels.generations import (
     MESSAGE_ID,
     OPENING,
@@ -82,15 +83,16 @@ _NUMBERED = (
 )
 # The child of a bounce, of a local content filter or of a forward: under the id that its parent
 # names, on the same host, and begun when the parent says so.
-_PARENTS = """
+_PARENTS = f"""
 SELECT f.* REPLACE (x.parent_id AS parent_id, x.parent_link AS parent_link)
 FROM _m AS f LEFT JOIN (
     SELECT fid, nearest.queue_id AS parent_id, nearest.link AS parent_link FROM (
-        SELECT m.fid, min(ROW(abs(epoch_us(e.time) - epoch_us(m.first)), e.queue_id, e.link)) AS found,
+        SELECT m.fid,
+            min(ROW(abs(epoch_us(e.time) - epoch_us(m.first)), e.queue_id, e.link)) AS found,
             struct_pack(queue_id := found[2], link := found[3]) AS nearest
         FROM _m AS m JOIN _e AS e ON e.host IS NOT DISTINCT FROM m.host AND e.child_id = m.queue_id
             AND e.time BETWEEN m.first - INTERVAL 10 SECONDS AND m.first + INTERVAL 1 HOUR
-        WHERE e.link <> 'queued' OR e.relay_ip IS NULL OR e.relay_ip LIKE '127.%' OR e.relay_ip = '::1'
+        WHERE e.link <> 'queued' OR {is_local("e.relay_ip")}
         GROUP BY m.fid
     )
 ) AS x USING (fid)
@@ -139,8 +141,8 @@ class Stitcher:
 
     def take(self) -> None:
         """Take in the scanned table at hand."""
-        for name, text in self._stitch.maps:
-            self._tables[name].append(self._held.ask(text))
+        for name in self._stitch.tables:
+            self._tables[name].append(self._held.fragments(name))
         if len(self._tables["_m"]) >= BLOCKS:
             self._settle()
 
@@ -177,9 +179,7 @@ def join_neighbours(fragments: Fragments, plan: MapPlan, partials: Partials) -> 
     if plan.views.stitch.is_late:
         return  # nothing is whole before the end
     held = at_hand(plan)
-    tables = {
-        name: pile.whole(held.schema(name)) for name, pile in fragments.piles.items()
-    }
+    tables = {name: pile.whole(held.schema(name)) for name, pile in fragments.piles.items()}
     whole, rest = _part(held, _join(held, tables)[0])
     held.map_stitched(whole, partials)
     joined = Fragments(tables)
@@ -210,7 +210,7 @@ def _merge(held: AtHand, tables: Tables) -> Tables:
     assert stitch is not None
     for name, table in tables.items():
         held.put(name, table)
-    return {name: held.ask(text) for name, text in stitch.merges}
+    return {name: held.ask(text) for name, text in stitch.merges.items()}
 
 
 def _part(held: AtHand, tables: Tables) -> tuple[Tables, Tables]:

@@ -12,11 +12,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline.filters import glob_condition, time_conditions
-from pipeline.formats.mail_view import mail_columns
+from pipeline.formats.addresses import address_sql
+from pipeline.formats.mail_view import HOP_COLUMNS, is_hop, mail_columns
 from pipeline.formats.syslog import local_time, scanned_columns
+from pipeline.kernels.mail_names import LINKS
+from pipeline.selection import Selection
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from pipeline.settings import Settings
 
@@ -104,7 +107,10 @@ _MERGED = {
     },
     **{name: (f"any_value({name})", f"any_value({name})") for name in ("helo", "message_id")},
     # What the queue manager says is rewritten; pickup says what was typed.
-    "queued_sender": ("any_value(sender) FILTER (WHERE event = 'active')", "any_value(queued_sender)"),
+    "queued_sender": (
+        "any_value(sender) FILTER (WHERE event = 'active')",
+        "any_value(queued_sender)",
+    ),
     "given_sender": ("any_value(sender)", "any_value(given_sender)"),
     "size": ("any_value(size)", "any_value(size)"),
     "nrcpt": ("any_value(nrcpt)", "any_value(nrcpt)"),
@@ -158,6 +164,7 @@ _RECIPIENTS = {
     "first_attempt": ("first(time)", "first(first_attempt)"),
     "last_attempt": ("last(time)", "last(last_attempt)"),
     "local": ("first(local)", "first(local)"),
+    "is_hop": (f"last({is_hop()})", "last(is_hop)"),
     "shard": ("first(shard)", "first(shard)"),  # by which `pipeline.shuffle` deals it out
     **{name: (f"last({name})", f"last({name})") for name in _LAST},
 }
@@ -171,10 +178,10 @@ class StitchPlan:
     ----------
     scanned : frozenset of str
         Columns that the scan must build.
-    events : str
-        SELECT over ``scanned`` of the lines with a queue id, filters on hosts included.
+    events : dict of str to Selection
+        Table (``_m``, ``_d``, ``_e``) → the lines that it is made of, filters on hosts included.
     maps, merges : dict of str to str
-        Table (``_m``, ``_d``, ``_e``) → SELECT over ``_events``, and over its own fragments.
+        Table → SELECT over these ``_events``; SELECT over its own fragments.
     views : tuple of (str, str)
         Relation and its SELECT over the tables, filters included.
     is_late : bool
@@ -182,16 +189,16 @@ class StitchPlan:
     """
 
     scanned: frozenset[str]
-    events: str
-    maps: tuple[tuple[str, str], ...]
-    merges: tuple[tuple[str, str], ...]
+    events: dict[str, Selection]
+    maps: dict[str, str]
+    merges: dict[str, str]
     views: tuple[tuple[str, str], ...]
     is_late: bool
 
     @property
     def tables(self) -> tuple[str, ...]:
         """Names of the tables of fragments that are needed, ``_m`` first."""
-        return tuple(name for name, _ in self.maps)
+        return tuple(self.maps)
 
 
 def plan_stitch(named: Mapping[str, frozenset[str]], settings: Settings) -> StitchPlan:
@@ -205,7 +212,8 @@ def plan_stitch(named: Mapping[str, frozenset[str]], settings: Settings) -> Stit
     of_messages = named.get("messages", frozenset())
     of_deliveries = named.get("deliveries")
     every = of_messages | (of_deliveries or frozenset())
-    is_late = bool(every & set(_LATE))
+    is_once = not settings.count_hops
+    is_late = bool(every & set(_LATE)) or (is_once and "messages" in named)
     merged = dict(_KEYS)
     for column in MESSAGES | DELIVERIES:
         if column in of_messages or (column in every and column not in _RECIPIENTS):
@@ -219,44 +227,50 @@ def plan_stitch(named: Mapping[str, frozenset[str]], settings: Settings) -> Stit
     if "delay" in (of_deliveries or ()):
         recipients.add("delay_us")
     if of_deliveries is not None:
-        recipients |= {"first_attempt", "local"}
-    tables = {"_m": (("fid",), merged)}
+        recipients |= {"first_attempt", "local"} | ({"is_hop"} if is_once else set())
+    tables: dict[str, tuple[tuple[str, ...], dict[str, tuple[str, str]]]] = {
+        "_m": (("fid",), merged)
+    }
     if recipients:
         recipients.add("shard")
         tables["_d"] = (
             ("fid", "recipient", "orig_to"),
             {name: pair for name, pair in _RECIPIENTS.items() if name in recipients},
         )
-    maps = [(name, _grouped(keys, {c: p[0] for c, p in columns.items()}, "_events", name))
-            for name, (keys, columns) in tables.items()]  # fmt: skip
-    merges = [(name, _grouped(keys, {c: p[1] for c, p in columns.items()}, name))
-              for name, (keys, columns) in tables.items()]  # fmt: skip
-    if every & {"parent_id", "parent_link"}:
-        columns = "fid, host, queue_id, child_id, link, time, relay_ip"
-        maps.append(("_e", f"SELECT {columns} FROM _events WHERE child_id IS NOT NULL"))
-        merges.append(("_e", "SELECT * FROM _e"))
-    events = {"host", "instance", "queue_id", "event"}
+    maps = {
+        name: _grouped(keys, {c: p[0] for c, p in columns.items()}, "_events", name)
+        for name, (keys, columns) in tables.items()
+    }
+    merges = {
+        name: _grouped(keys, {c: p[1] for c, p in columns.items()}, name)
+        for name, (keys, columns) in tables.items()
+    }
+    of_message = {"instance", "queue_id", "event"}
     for name in merged.keys() - _KEYS.keys() - set(_LATE):
-        events |= set(_MADE_OF.get(name, (name,)))
+        of_message |= set(_MADE_OF.get(name, (name,)))
+    events = {"_m": _events_view(frozenset(of_message), settings)}
     if recipients:
-        events |= {"recipient", "orig_to", "status"} | (recipients & set(_LAST))
-        events |= {"link"} if "forwarded" in recipients else set()
-    if len(maps) == 3 or (maps[-1][0] == "_e"):
-        events |= {"child_id", "link", "relay_ip"}
-    scanned, view = _events_view(frozenset(events), settings)
+        of_recipient = {"recipient", "orig_to", "status", "event"} | (recipients & set(_LAST))
+        of_recipient |= {"link"} if "forwarded" in recipients else set()
+        of_recipient |= HOP_COLUMNS if "is_hop" in recipients else set()
+        events["_d"] = _events_view(frozenset(of_recipient), settings, event={"delivery"})
+    if every & {"parent_id", "parent_link"} or (is_once and "messages" in named):
+        columns = "fid, host, queue_id, child_id, link, time, relay_ip"
+        maps["_e"] = f"SELECT {columns} FROM _events WHERE child_id IS NOT NULL"
+        merges["_e"] = "SELECT * FROM _e"
+        of_child = frozenset({"queue_id", "child_id", "link", "relay_ip"})
+        events["_e"] = _events_view(of_child, settings, link=set(LINKS[1:]))
     return StitchPlan(
-        scanned,
-        view,
-        tuple(maps),
-        tuple(merges),
+        frozenset().union(*(selection.columns for selection in events.values())),
+        events,
+        maps,
+        merges,
         tuple(_relation_view(name, columns, settings) for name, columns in named.items()),
         is_late,
     )
 
 
-def _grouped(
-    keys: Iterable[str], columns: Mapping[str, str], source: str, table: str = ""
-) -> str:
+def _grouped(keys: Iterable[str], columns: Mapping[str, str], source: str, table: str = "") -> str:
     items = [*keys, *(f"{expression} AS {name}" for name, expression in columns.items())]
     where = " WHERE event = 'delivery'" if table == "_d" else ""
     # Numbers follow the lines, and groups come in any order: messages with one id are told apart
@@ -265,26 +279,30 @@ def _grouped(
     return f"SELECT {', '.join(items)} FROM {source}{where} GROUP BY {', '.join(keys)}{order}"
 
 
-def _events_view(columns: frozenset[str], settings: Settings) -> tuple[frozenset[str], str]:
-    """Return the columns to scan, and the view of lines with a queue id."""
+def _events_view(
+    columns: frozenset[str], settings: Settings, **picked: Collection[str]
+) -> Selection:
+    """Return the lines with a queue id; ``picked`` limits columns of codes to some values."""
     zones = settings.zones
-    scanned = mail_columns(columns) | {"message_no", "phase", "begins"}
+    # The queue id deals fragments out, and costs nothing: the number is told from it.
+    scanned = mail_columns(columns) | {"message_no", "phase", "begins", "queue_id"}
     named = frozenset({"time", "host", *(() if zones.report is None else ("day",))})
     scanned |= scanned_columns(named, zones, is_bounded=False)
-    picked = sorted(columns - {"host"})
-    made = ", ".join(f'"{name}"' for name in picked)
+    named_columns = sorted(columns - {"host"})
+    made = ", ".join(
+        f'{address_sql(name, settings.addresses)} AS "{name}"' for name in named_columns
+    )
     view = (
-        f"SELECT message_no AS fid, phase, begins, time, {local_time(zones)} AS local, host, {made},"
-        " hash(coalesce(host, ''), queue_id) AS shard FROM scanned WHERE message_no > 0"
+        f"SELECT message_no AS fid, phase, begins, time, {local_time(zones)} AS local, host,"
+        f" {made}, hash(coalesce(host, ''), queue_id) AS shard FROM scanned WHERE message_no > 0"
     )
     for condition in glob_condition("host", settings.hosts):
         view += f" AND ({condition})"
-    return frozenset(scanned), view
+    wanted = tuple((name, frozenset(values)) for name, values in picked.items())
+    return Selection(frozenset(scanned), view, wanted)
 
 
-def _relation_view(
-    relation: str, columns: frozenset[str], settings: Settings
-) -> tuple[str, str]:
+def _relation_view(relation: str, columns: frozenset[str], settings: Settings) -> tuple[str, str]:
     """Return a relation's name and its SELECT over tables of whole messages."""
     is_messages = relation == "messages"
     local = "m.local" if is_messages else "d.local"
@@ -308,9 +326,12 @@ def _relation_view(
         made["delay"] = "d.delay_us / 1e6"
         source = "_d AS d JOIN _m AS m USING (fid)"
     every = MESSAGES if is_messages else DELIVERIES
-    picked = [f"{made[name]} AS \"{name}\"" for name in every if name in columns]
+    picked = [f'{made[name]} AS "{name}"' for name in every if name in columns]
     select = f"SELECT {', '.join(picked) or '1'} FROM {source}"
     bounds = time_conditions(local, settings.since, settings.until)
+    if not settings.count_hops:
+        once = "m.parent_link IS DISTINCT FROM 'queued'" if is_messages else "NOT d.is_hop"
+        bounds = (once, *bounds)
     if bounds:
         select += f" WHERE {' AND '.join(bounds)}"
     if settings.where is not None:

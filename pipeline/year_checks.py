@@ -73,6 +73,17 @@ def evidence_of(lines: LineTimes, anchor: Anchor) -> str:
     return evidence_of_anchor(anchor) if lines.yearless else "dated stamps"
 
 
+def years_entry(url: str, lines: LineTimes, anchor: Anchor) -> dict[str, object]:
+    """Return what the account says of the years of a file."""
+    first, last = lines.earliest, lines.latest
+    return {
+        "file": url,
+        "first": None if first is None else (_EPOCH + timedelta(microseconds=first)).year,
+        "last": None if last is None else (_EPOCH + timedelta(microseconds=last)).year,
+        "evidence": evidence_of(lines, anchor),
+    }
+
+
 def resolved_stamps(
     head_text: bytes, tail_text: bytes | None, anchor: Anchor
 ) -> tuple[datetime | None, datetime | None]:

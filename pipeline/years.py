@@ -47,6 +47,7 @@ from pipeline.year_checks import (
     evidence_of_anchor,
     provably_outside,
     resolved_stamps,
+    years_entry,
 )
 from pipeline.yearless import (
     IMPOSSIBLE_DAY,
@@ -82,6 +83,7 @@ __all__ = [
     "resolved_stamps",
     "year_of",
     "year_table",
+    "years_entry",
 ]
 
 _HALF_YEAR = timedelta(days=183)

@@ -15,7 +15,7 @@ from pipeline.formats import postfix
 from pipeline.formats.reasons import load_rules
 from pipeline.kernels import mail as compiled
 from tests.support.kernels import is_compiled, reference
-from tests.support.mail import Parsed, parse_lines
+from tests.support.mail import Parsed, parse_lines, split_line
 from tests.support.strategies import mail_message
 
 _CASES = sorted((Path(__file__).parent / "cases" / "mail").glob("*.toml"))
@@ -68,21 +68,35 @@ def test_compiled_equals_reference(messages, kinds, mask):
     assert seen[0] == seen[1]
 
 
-@given(
-    message=mail_message(),
-    around=st.sampled_from([b">, ", b"] ", b") ", b"@x", b": ", b'" ', b"9", b"A", b"\xff"]),
-    kind=st.sampled_from(_KINDS[1:]),
-)
+@given(text=mail_message(), data=st.data(), kind=st.sampled_from(_KINDS[1:]))
 @settings(deadline=None)
-def test_what_stands_around_a_message_does_not_matter(message, around, kind):
-    """No byte outside of a message is read as if it belonged to it."""
+def test_what_stands_around_a_message_does_not_matter(text, data, kind):
+    """A message that is cut anywhere gives the same, whether or not its rest stands around it."""
+    start = data.draw(st.sampled_from([0, 0, 12, len(text) // 2]))
+    stop = data.draw(st.integers(min(start, len(text)), len(text)))
+    message = text[start:stop]
     alone = Parsed(compiled, [message], [kind], postfix.ALL_COLUMNS).rows()
 
     within = Parsed(
-        compiled, [message], [kind], postfix.ALL_COLUMNS, before=around * 9, after=around * 9
+        compiled, [message], [kind], postfix.ALL_COLUMNS, before=text[:start], after=text[stop:]
     ).rows()
 
     assert alone == within
+
+
+def test_no_sample_is_read_beyond_its_cut():
+    """Each sample line, cut at each of its bytes, as above."""
+    for line, _ in postfix.load_samples():
+        process, text = split_line(line.encode())
+        kind = postfix.daemon_class(process.rpartition("/")[2])
+        cuts = [text[:stop] for stop in range(len(text))]
+        kinds = [kind] * len(cuts)
+
+        alone = Parsed(compiled, cuts, kinds, postfix.ALL_COLUMNS).rows()
+        spans = [(0, stop) for stop in range(len(text))]
+        within = Parsed(compiled, cuts, kinds, postfix.ALL_COLUMNS, before=text, spans=spans).rows()
+
+        assert alone == within, line
 
 
 @given(

@@ -378,3 +378,15 @@ def test_every_executor_gives_the_same(demo, kind):
         .results["rows"]["message"]
         .to_pylist()
     )
+
+
+@pytest.mark.timeout(30)
+def test_a_limit_that_ends_many_splits_early_leaves_buffers_for_the_next(tmp_path):
+    """A split that is left off in its middle holds a buffer back: the thread gets fresh ones."""
+    log = tmp_path / "a.log"
+    log.write_bytes(b"Dec  9 04:02:11 mx su[5]: hello, hello, hello\n" * 300_000)
+    job = sql_job("five", "SELECT message FROM lines LIMIT 5")
+
+    done = run_jobs([job], [str(log)], Settings(workers=1, split_bytes=3_000_000, year=2007))
+
+    assert 5 == done.results["five"].num_rows

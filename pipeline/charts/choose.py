@@ -22,7 +22,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pipeline.job import read_chart
+from pipeline.job import NO_CHART, read_chart
 from pipeline.outputs.top import guess_keys
 from pipeline.outputs.values import is_numeric
 
@@ -73,6 +73,8 @@ def plan_charts(schema: pa.Schema, about: About) -> list[Chart]:
     column to group by, or left out; without any left the default is drawn.
     """
     keys = [key for key in about.keys or guess_keys(schema) if key in schema.names]
+    if NO_CHART in about.charts:
+        return []
     wishes = [read_chart(text) for text in about.charts]
     asked = (_adapt(parts, schema, keys, about) for parts in wishes)
     charts = list(dict.fromkeys(chart for chart in asked if chart is not None))

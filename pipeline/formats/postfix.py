@@ -68,12 +68,54 @@ MAIL: dict[str, str] = {
 }
 
 _AGENTS = frozenset(
-    "smtp lmtp local virtual pipe error retry discard verify smtp-sink spawn".split()
+    [
+        "smtp",
+        "lmtp",
+        "local",
+        "virtual",
+        "pipe",
+        "error",
+        "retry",
+        "discard",
+        "verify",
+        "smtp-sink",
+        "spawn",
+    ]
 )
 _OTHERS = frozenset(
-    "anvil bounce defer trace dnsblog flush master oqmgr nqmgr pickup postalias postcat postconf "
-    "postdrop postfix postfix-script postkick postlock postlog postlogd postmap postmulti "
-    "postqueue postsuper proxymap qmqpd scache sendmail showq tlsmgr trivial-rewrite".split()
+    [
+        "anvil",
+        "bounce",
+        "defer",
+        "trace",
+        "dnsblog",
+        "flush",
+        "master",
+        "oqmgr",
+        "nqmgr",
+        "pickup",
+        "postalias",
+        "postcat",
+        "postconf",
+        "postdrop",
+        "postfix",
+        "postfix-script",
+        "postkick",
+        "postlock",
+        "postlog",
+        "postlogd",
+        "postmap",
+        "postmulti",
+        "postqueue",
+        "postsuper",
+        "proxymap",
+        "qmqpd",
+        "scache",
+        "sendmail",
+        "showq",
+        "tlsmgr",
+        "trivial-rewrite",
+    ]
 )
 _CLASSES: dict[str, str] = {
     "smtpd": "smtpd",

@@ -1,4 +1,4 @@
-"""Classes of reasons, by rules that a user's file can extend: "timed out", "unknown user", …"""
+"""Classes of reasons ("timed out", "unknown user") by rules that a user's file can extend."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Rules:
 
         Examples
         --------
-        >>> load_rules().classify("Recipient address rejected: User unknown in local recipient table")
+        >>> load_rules().classify("Recipient address rejected: User unknown")
         'unknown user'
         """
         return next((name for name, pattern in self.rules if pattern.search(template)), OTHER)

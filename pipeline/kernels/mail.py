@@ -12,14 +12,13 @@ if cython.compiled:
     from cython.cimports.libc.string import memchr, memcmp
     from cython.cimports.pipeline.kernels.mail_columns import Columns
     from cython.cimports.pipeline.kernels.mail_fields import Fields
+    from cython.cimports.pipeline.kernels.mail_heads import Heads
     from cython.cimports.pipeline.kernels.mail_text import (
-        bracket_end,
         digits_end,
+        field_end,
         find,
-        find_text,
         micros,
         queue_id,
-        rfind_text,
         token_end,
         whole,
     )
@@ -27,22 +26,30 @@ if cython.compiled:
 else:
     from pipeline.kernels.mail_columns import Columns
     from pipeline.kernels.mail_fields import Fields
+    from pipeline.kernels.mail_heads import Heads
     from pipeline.kernels.mail_text import (
-        bracket_end,
         digits_end,
+        field_end,
         find,
-        find_text,
         micros,
         queue_id,
-        rfind_text,
         token_end,
         whole,
     )
     from pipeline.kernels.mail_words import Words
     from pipeline.kernels.marks import begins
 
-from pipeline.kernels import mail_names as names
-from pipeline.kernels.mail_names import CODES, COLUMNS, EVENTS, LINKS, PLACES, STAGES, STATUSES
+from pipeline.kernels.mail_names import (
+    CODES,
+    COLUMNS,
+    EVENTS,
+    HEADS,
+    LINKS,
+    PLACES,
+    QUEUED_HEADS,
+    STAGES,
+    STATUSES,
+)
 
 __all__ = ["CODES", "COLUMNS", "COMPILED", "EVENTS", "LINKS", "STAGES", "STATUSES", "MailParser"]
 
@@ -56,17 +63,24 @@ _OUTCOME = cython.declare(
     cython.ulonglong,
     sum(
         COLUMNS[name]
-        for name in ("reason", "reason_group", "failed_host", "child_id", "link", "code")
+        for name in ("dsn", "reason", "reason_group", "failed_host", "child_id", "link", "code")
+    ),
+)
+_DELIVERY = cython.declare(
+    cython.ulonglong,
+    sum(
+        COLUMNS[name]
+        for name in (
+            *("recipient", "orig_to", "relay", "relay_ip", "failed_host", "dsn", "status", "code"),
+            *("reason", "reason_group", "child_id", "link", "delay_us", "delay_a_us"),
+            *("delay_b_us", "delay_c_us", "delay_d_us"),
+        )
     ),
 )
 _FROM = cython.declare(cython.ulonglong, COLUMNS["size"] | COLUMNS["nrcpt"])
-_CLIENT = cython.declare(
-    cython.ulonglong, sum(COLUMNS[name] for name in ("client", "client_ip", "tally", "detail"))
-)
 
 EVENT = cython.declare(cython.int, PLACES["event"])
 STATUS = cython.declare(cython.int, PLACES["status"])
-LINK = cython.declare(cython.int, PLACES["link"])
 QUEUE_ID = cython.declare(cython.int, PLACES["queue_id"])
 SENDER = cython.declare(cython.int, PLACES["sender"])
 RECIPIENT = cython.declare(cython.int, PLACES["recipient"])
@@ -74,57 +88,16 @@ RELAY = cython.declare(cython.int, PLACES["relay"])
 RELAY_IP = cython.declare(cython.int, PLACES["relay_ip"])
 ORIG_TO = cython.declare(cython.int, PLACES["orig_to"])
 DSN = cython.declare(cython.int, PLACES["dsn"])
-REASON_TEXT = cython.declare(cython.int, PLACES["reason"])
-SASL_METHOD = cython.declare(cython.int, PLACES["sasl_method"])
-SASL_USER = cython.declare(cython.int, PLACES["sasl_user"])
-MESSAGE_ID_TEXT = cython.declare(cython.int, PLACES["message_id"])
-CHILD_ID = cython.declare(cython.int, PLACES["child_id"])
-TALLY = cython.declare(cython.int, PLACES["tally"])
-DETAIL_TEXT = cython.declare(cython.int, PLACES["detail"])
-CLIENT_IP = cython.declare(cython.int, PLACES["client_ip"])
 SIZE = cython.declare(cython.int, PLACES["size"])
 NRCPT = cython.declare(cython.int, PLACES["nrcpt"])
-UID = cython.declare(cython.int, PLACES["uid"])
 REPEATS = cython.declare(cython.int, PLACES["repeats"])
 DELAY = cython.declare(cython.int, PLACES["delay_us"])
 DELAY_A = cython.declare(cython.int, PLACES["delay_a_us"])
-
 E_ACTIVE = cython.declare(cython.int, EVENTS.index("active"))
 E_CLIENT = cython.declare(cython.int, EVENTS.index("client"))
 E_DELIVERY = cython.declare(cython.int, EVENTS.index("delivery"))
-E_DISCONNECT = cython.declare(cython.int, EVENTS.index("disconnect"))
 E_EXPIRED = cython.declare(cython.int, EVENTS.index("expired"))
-E_MESSAGE_ID = cython.declare(cython.int, EVENTS.index("message-id"))
-E_OTHER = cython.declare(cython.int, EVENTS.index("other"))
-E_POLICY = cython.declare(cython.int, EVENTS.index("policy"))
 E_REMOVED = cython.declare(cython.int, EVENTS.index("removed"))
-E_SASL_FAILED = cython.declare(cython.int, EVENTS.index("sasl_failed"))
-E_TLS = cython.declare(cython.int, EVENTS.index("tls"))
-E_WARN = cython.declare(cython.int, EVENTS.index("warn"))
-E_WARNING = cython.declare(cython.int, EVENTS.index("warning"))
-D_CLEANUP = cython.declare(cython.int, names.DAEMONS.index("cleanup"))
-D_TLSPROXY = cython.declare(cython.int, names.DAEMONS.index("tlsproxy"))
-D_POLICY = cython.declare(cython.int, names.DAEMONS.index("policy"))
-
-NOTHING = cython.declare(cython.int, names.NOTHING)
-WHOLE = cython.declare(cython.int, names.WHOLE)
-DETAIL = cython.declare(cython.int, names.DETAIL)
-REASON = cython.declare(cython.int, names.REASON)
-REPLY = cython.declare(cython.int, names.REPLY)
-WARNING = cython.declare(cython.int, names.WARNING)
-CLIENT = cython.declare(cython.int, names.CLIENT)
-SERVER = cython.declare(cython.int, names.SERVER)
-AFTER = cython.declare(cython.int, names.AFTER)
-WORD = cython.declare(cython.int, names.WORD)
-SEARCH = cython.declare(cython.int, names.SEARCH)
-VIOLATION = cython.declare(cython.int, names.VIOLATION)
-LISTED = cython.declare(cython.int, names.LISTED)
-REFUSED = cython.declare(cython.int, names.REFUSED)
-ACTION = cython.declare(cython.int, names.ACTION)
-CHILD = cython.declare(cython.int, names.CHILD)
-MESSAGE_ID = cython.declare(cython.int, names.MESSAGE_ID)
-PICKUP = cython.declare(cython.int, names.PICKUP)
-FOR = cython.declare(cython.int, names.FOR)
 
 
 @cython.cfunc
@@ -166,31 +139,6 @@ def _comma(p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t) -> cyt
 
 
 @cython.cclass
-class Heads:
-    """A table of heads: which one a text begins with, its event and how the rest is read."""
-
-    words: Words
-    links: cython.uchar[128]
-    events: cython.uchar[128]
-    forms: cython.uchar[128]
-    lengths: cython.uchar[128]
-
-    def __init__(self, heads):
-        self.words = Words([head[0] for head in heads])
-        if not cython.compiled:
-            self.links = bytearray(128)
-            self.events = bytearray(128)
-            self.forms = bytearray(128)
-            self.lengths = bytearray(128)
-        for k, (text, event, form) in enumerate(heads):
-            link = names.NOTIFICATIONS.get(text, "postmaster" if form == names.CHILD else "")
-            self.links[k] = LINKS.index(link)
-            self.events[k] = EVENTS.index(event)
-            self.forms[k] = form
-            self.lengths[k] = len(text)
-
-
-@cython.cclass
 class MailParser:
     """Parse the messages of scanned rows into column buffers, which are used again.
 
@@ -200,6 +148,8 @@ class MailParser:
         Capacity of the column buffers, in rows.
     columns_mask : int
         What to build: bits of `COLUMNS`.
+    only_deliveries : bool
+        Nobody asks for other lines: leave them, without an event.
 
     Attributes
     ----------
@@ -214,18 +164,25 @@ class MailParser:
     """
 
     mask: cython.ulonglong
+    only_deliveries: cython.bint
     out: Columns
     fields: Fields
     heads: Heads
     queued_heads: Heads
     status_words: Words
 
-    def __init__(self, max_rows: cython.int, columns_mask: cython.ulonglong):
+    def __init__(
+        self,
+        max_rows: cython.int,
+        columns_mask: cython.ulonglong,
+        only_deliveries: cython.bint = False,
+    ):
         self.mask = columns_mask
+        self.only_deliveries = only_deliveries
         self.out = Columns(max_rows, columns_mask)
         self.fields = Fields(self.out)
-        self.heads = Heads(names.HEADS)
-        self.queued_heads = Heads(names.QUEUED_HEADS)
+        self.heads = Heads(HEADS, self.out, self.fields)
+        self.queued_heads = Heads(QUEUED_HEADS, self.out, self.fields)
         self.status_words = Words([status.encode() for status in STATUSES[1 : len(STATUSES) - 1]])
 
     @property
@@ -337,8 +294,10 @@ class MailParser:
             e -= 1
         found = queue_id(p, i, e)
         j = found >> 1
+        if self.only_deliveries and not (j and _is(p, j + 2, e, b"to=<", 4)):
+            return
         if j == 0 or j == e:
-            self._headed(p, i, e, daemon, self.heads)
+            self.heads.read(p, i, e, daemon)
         elif found & 1:
             if self._wants(QUEUE_ID):
                 self.out.text(QUEUE_ID, p, i, j)
@@ -349,7 +308,7 @@ class MailParser:
             self.out.text(QUEUE_ID, p, i, j)
             self._queued(p, j + 2, e, daemon)
         else:
-            self._headed(p, i, e, daemon, self.heads)
+            self.heads.read(p, i, e, daemon)
 
     @cython.cfunc
     @cython.inline
@@ -381,7 +340,7 @@ class MailParser:
             i = self.fields.client(p, i + 7, e)
             self.fields.attributes(p, i, e)
         else:
-            self._headed(p, i, e, daemon, self.queued_heads)
+            self.queued_heads.read(p, i, e, daemon)
 
     @cython.cfunc
     @cython.nogil
@@ -392,7 +351,9 @@ class MailParser:
         """Read ``ADDRESS>, orig_to=<…>, relay=…, delay=…, delays=…, dsn=…, status=… (…)``."""
         k: cython.Py_ssize_t
         self.out.code(EVENT, E_DELIVERY)
-        k = bracket_end(p, i, e, True)
+        if not self.mask & _DELIVERY:
+            return
+        k = field_end(p, i, e)
         if self._wants(RECIPIENT):
             self.out.text(RECIPIENT, p, i, k)
         i = k + 1
@@ -405,7 +366,7 @@ class MailParser:
                 self._status(p, i + 7, e)
                 return
             if _is(p, i, e, b"orig_to=<", 9):
-                k = bracket_end(p, i + 9, e, True)
+                k = field_end(p, i + 9, e)
                 self.out.text(ORIG_TO, p, i + 9, k)
                 i = k + 1
                 continue
@@ -459,7 +420,7 @@ class MailParser:
     @cython.exceptval(check=False)
     def _from(self, p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t) -> cython.void:
         """Read qmgr's ``ADDRESS>, size=…, nrcpt=… (queue active)`` or ``ADDRESS>, status=…``."""
-        k: cython.Py_ssize_t = bracket_end(p, i, e, True)
+        k: cython.Py_ssize_t = field_end(p, i, e)
         place: cython.int
         is_expired: cython.bint = False
         if self._wants(SENDER):
@@ -487,194 +448,6 @@ class MailParser:
             i = k if k > i else i + 1
         self.out.code(EVENT, E_EXPIRED if is_expired else E_ACTIVE)
 
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
-    def _headed(
-        self,
-        p: cython.p_uchar,
-        i: cython.Py_ssize_t,
-        e: cython.Py_ssize_t,
-        daemon: cython.int,
-        heads: Heads,
-    ) -> cython.void:
-        """Read a message whose first words say what it is."""
-        place: cython.int = heads.words.find(p, i, e)
-        event: cython.int = E_OTHER
-        form: cython.int = WHOLE
-        j: cython.Py_ssize_t = i
-        k: cython.Py_ssize_t
-        if place >= 0:
-            event = heads.events[place]
-            form = heads.forms[place]
-            j = i + heads.lengths[place]
-        elif daemon == D_POLICY:
-            event = E_POLICY
-        elif _names_peer(p, i, e):
-            event = E_TLS
-        if form == WARNING:
-            self._warning(p, j, e, daemon)
-            return
-        if daemon == D_TLSPROXY and form == CLIENT:
-            event = E_TLS
-        self.out.code(EVENT, event)
-        if form == WHOLE:
-            self.out.text(DETAIL_TEXT, p, i, e)
-        elif form == DETAIL:
-            self.out.text(DETAIL_TEXT, p, j, e)
-        elif form == CLIENT:
-            if not self.mask & _CLIENT:
-                return
-            k = self.fields.client(p, j, e)
-            if event == E_DISCONNECT:
-                if k + 1 < e and p[k] == 32:
-                    self.out.text(TALLY, p, k + 1, e)
-            else:
-                self.fields.rest(p, k, e)
-        elif form == ACTION:
-            self.fields.action(p, j, e)
-        elif form == REASON:
-            self.fields.reason(p, j, e)
-        elif form == REPLY:
-            self.fields.outcome(p, i, e)
-        elif form == REFUSED:
-            self.fields.refused(p, i, e)
-        elif form == AFTER:
-            k = self.fields.stage(p, j, e)
-            k = find_text(p, k, e, b" from ", 6)
-            if k >= 0:
-                k = self.fields.client(p, k + 6, e)
-                self.fields.rest(p, k, e)
-        elif form == SERVER:
-            k = self.fields.server(p, j, e)
-            self.fields.rest(p, k, e)
-        elif form == CHILD:
-            if queue_id(p, j, e) == 2 * e + 1:
-                self.out.text(CHILD_ID, p, j, e)
-                self.out.code(LINK, heads.links[place])
-        elif form == MESSAGE_ID:
-            self._message_id(p, j, e)
-        elif form == PICKUP:
-            self._pickup(p, i, e)
-        elif form == WORD:
-            k = token_end(p, j, e)
-            self.out.text(DETAIL_TEXT, p, j, k)
-            k = find(p, 91, k, e)
-            if k >= 0:
-                self.fields.client(p, k, e)
-        elif form == SEARCH:
-            k = find_text(p, j, e, b" from ", 6)
-            if k >= 0:
-                k = self.fields.client(p, k + 6, e)
-                self.fields.rest(p, k, e)
-        elif form == VIOLATION:
-            self.out.text(DETAIL_TEXT, p, i, j - 6)
-            k = self.fields.client(p, j, e)
-            k = find_text(p, k, e, b" after ", 7)
-            if k >= 0:
-                self.fields.stage(p, k + 7, e)
-        elif form == FOR:
-            k = rfind_text(p, j, e, b" for ", 5)
-            self.out.text(DETAIL_TEXT, p, j, k if k >= 0 else e)
-            if k >= 0:
-                self.fields.server(p, k + 5, e)
-        elif form == LISTED:
-            k = j
-            while k < e and p[k] != 32:
-                k += 1
-            self.out.text(CLIENT_IP, p, j, k)
-            j = find_text(p, k, e, b" by domain ", 11)
-            self.out.text(DETAIL_TEXT, p, j + 11 if j >= 0 else k, e)
-
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
-    def _warning(
-        self,
-        p: cython.p_uchar,
-        i: cython.Py_ssize_t,
-        e: cython.Py_ssize_t,
-        daemon: cython.int,
-    ) -> cython.void:
-        """Read what follows ``warning: ``: a failed login, a header check's WARN, or anything."""
-        j: cython.Py_ssize_t
-        k: cython.Py_ssize_t
-        if daemon == D_CLEANUP and (
-            _is(p, i, e, b"header ", 7) or _is(p, i, e, b"body ", 5) or _is(p, i, e, b"content ", 8)
-        ):
-            self.out.code(EVENT, E_WARN)
-            self.fields.action(p, i, e)
-            return
-        j = i
-        while j < e and p[j] > 32 and p[j] != 91:
-            j += 1
-        if j < e and p[j] == 91:
-            j = find(p, 93, j, e)
-            if j >= 0 and _is(p, j, e, b"]: ", 3):
-                self.fields.client(p, i, j + 1)
-                j += 3
-                if _is(p, j, e, b"SASL ", 5):
-                    k = find_text(p, j + 5, e, b" authentication ", 16)
-                    if k >= 0:
-                        self.out.code(EVENT, E_SASL_FAILED)
-                        self.out.text(SASL_METHOD, p, j + 5, k)
-                        self._login(p, k + 16, e)
-                        return
-        elif self.fields.wants_client():
-            k = find_text(p, i, e, b" from ", 6)
-            if k >= 0:
-                self.fields.bracketed_client(p, k + 6, e)
-        self.out.code(EVENT, E_WARNING)
-        self.fields.reason(p, i, e)
-
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
-    def _login(self, p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t) -> cython.void:
-        """Read ``failed: reason, sasl_username=name``; the name may be missing, the reason empty."""
-        j: cython.Py_ssize_t = rfind_text(p, i, e, b", sasl_username=", 16)
-        if j >= 0:
-            self.out.text(SASL_USER, p, j + 16, e)
-            e = j
-        j = find_text(p, i, e, b": ", 2)
-        if j >= 0:
-            self.fields.reason(p, j + 2, e)
-        elif e > i and p[e - 1] != 58:
-            self.fields.reason(p, i, e)
-
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
-    def _message_id(
-        self, p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t
-    ) -> cython.void:
-        if i < e and p[i] == 60 and p[e - 1] == 62:
-            self.out.text(MESSAGE_ID_TEXT, p, i + 1, e - 1)
-        else:
-            self.out.text(MESSAGE_ID_TEXT, p, i, e)
-
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
-    def _pickup(self, p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t) -> cython.void:
-        """Read ``uid=N from=<name>``; older ones say ``from=name`` or ``sender=name``."""
-        k: cython.Py_ssize_t
-        if _is(p, i, e, b"uid=", 4):
-            k = digits_end(p, i + 4, e)
-            self.out.number(UID, whole(p, i + 4, k))
-            i = k + 1
-        if _is(p, i, e, b"from=", 5):
-            i += 5
-        elif _is(p, i, e, b"sender=", 7):
-            i += 7
-        else:
-            return
-        if i < e and p[i] == 60:
-            self.out.text(SENDER, p, i + 1, bracket_end(p, i + 1, e, False))
-        else:
-            k = token_end(p, i, e)
-            self.out.text(SENDER, p, i, k)
-
 
 @cython.cfunc
 @cython.nogil
@@ -696,21 +469,3 @@ def _follows_an_id(
         or _is(p, i, e, b"uid=", 4)
         or (e - i == 7 and _is(p, i, e, b"removed", 7))
     )
-
-
-@cython.cfunc
-@cython.nogil
-@cython.exceptval(check=False)
-def _names_peer(p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t) -> cython.bint:
-    """Tell whether p[i:e] begins with ``name[ip]: `` or ``name[ip]:port: ``, as TLS lines do."""
-    while i < e and p[i] > 32 and p[i] != 91:
-        i += 1
-    if i >= e or p[i] != 91:
-        return False
-    i = find(p, 93, i, e)
-    if i < 0:
-        return False
-    i += 1
-    if i + 1 < e and p[i] == 58 and p[i + 1] != 32:
-        i = digits_end(p, i + 1, e)
-    return _is(p, i, e, b": ", 2)

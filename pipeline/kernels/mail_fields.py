@@ -21,6 +21,7 @@ if cython.compiled:
     )
     from cython.cimports.pipeline.kernels.mail_words import Words
 else:
+    from pipeline.kernels.mail_columns import Columns
     from pipeline.kernels.mail_reason import Templates, failed_host, host_end
     from pipeline.kernels.mail_text import (
         bracket_end,
@@ -33,7 +34,6 @@ else:
         token_end,
         whole,
     )
-    from pipeline.kernels.mail_columns import Columns
     from pipeline.kernels.mail_words import Words
     from pipeline.kernels.marks import begins
 
@@ -419,13 +419,13 @@ class Fields:
             while i < e and (p[i] == 32 or p[i] == 44):
                 i += 1
             if _is(p, i, e, b"from=<", 6):
-                k = bracket_end(p, i + 6, e, False)
+                k = bracket_end(p, i + 6, e)
                 self.out.text(SENDER, p, i + 6, k)
             elif _is(p, i, e, b"to=<", 4):
-                k = bracket_end(p, i + 4, e, False)
+                k = bracket_end(p, i + 4, e)
                 self.out.text(RECIPIENT, p, i + 4, k)
             elif _is(p, i, e, b"helo=<", 6):
-                k = bracket_end(p, i + 6, e, False)
+                k = bracket_end(p, i + 6, e)
                 # A client may write what it likes: where HELO comes last, it is all the rest.
                 if (
                     not has_helo  # else a line of many would take quadratic time
@@ -438,7 +438,7 @@ class Fields:
                 has_helo = True
                 self.out.text(HELO, p, i + 6, k)
             elif _is(p, i, e, b"sasl_username=<", 15):
-                k = bracket_end(p, i + 15, e, False)
+                k = bracket_end(p, i + 15, e)
                 self.out.text(SASL_USER, p, i + 15, k)
             else:
                 k = token_end(p, i, e)

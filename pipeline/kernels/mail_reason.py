@@ -2,8 +2,6 @@
 # cython: cdivision=True, initializedcheck=False
 """Reasons without what varies from message to message, so that they group."""
 
-from mmap import mmap
-
 import cython
 
 if cython.compiled:

@@ -6,7 +6,8 @@ cdef Py_ssize_t digits_end(unsigned char *p, Py_ssize_t i, Py_ssize_t e) noexcep
 cdef long long whole(unsigned char *p, Py_ssize_t i, Py_ssize_t e) noexcept nogil
 cdef long long micros(unsigned char *p, Py_ssize_t i, Py_ssize_t e) noexcept nogil
 cdef bint is_address(unsigned char *p, Py_ssize_t i, Py_ssize_t e) noexcept nogil
-cdef Py_ssize_t bracket_end(unsigned char *p, Py_ssize_t i, Py_ssize_t e, bint before_comma) noexcept nogil
+cdef Py_ssize_t field_end(unsigned char *p, Py_ssize_t i, Py_ssize_t e) noexcept nogil
+cdef Py_ssize_t bracket_end(unsigned char *p, Py_ssize_t i, Py_ssize_t e) noexcept nogil
 cdef Py_ssize_t dsn_end(unsigned char *p, Py_ssize_t i, Py_ssize_t e) noexcept nogil
 cdef Py_ssize_t reply_code_end(unsigned char *p, Py_ssize_t i, Py_ssize_t e) noexcept nogil
 cdef Py_ssize_t queue_id(unsigned char *p, Py_ssize_t i, Py_ssize_t e) noexcept nogil

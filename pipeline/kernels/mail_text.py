@@ -183,14 +183,31 @@ def is_address(p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t) ->
 @cython.cfunc
 @cython.nogil
 @cython.exceptval(check=False)
-def bracket_end(
-    p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t, before_comma: cython.bint
+def field_end(p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t) -> cython.Py_ssize_t:
+    """Return the place of the ``>`` that ends the address at p[i:e] where a comma must follow."""
+    return _angle(p, i, e, 1)
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def bracket_end(p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t) -> cython.Py_ssize_t:
+    """Return the place of the ``>`` that ends the address at p[i:e]."""
+    return _angle(p, i, e, 0)
+
+
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def _angle(
+    p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t, comma_only: cython.int
 ) -> cython.Py_ssize_t:
     """Return the place of the ``>`` that ends the address at p[i:e]; ``e`` where it was cut off.
 
     An address may hold ``>``, in a quoted local part even ``>, ``. So quotes are skipped, and the
-    end is a ``>`` before something that can follow an address: ``,`` (all that may follow
-    if ``before_comma``), space, ``;``, ``:`` or the end.
+    end is a ``>`` before something that can follow an address: ``,``, the end of the line, and
+    unless ``comma_only`` a space, ``;`` or ``:``.
     """
     k: cython.Py_ssize_t
     c: cython.uchar
@@ -208,7 +225,7 @@ def bracket_end(
         if k + 1 == e:
             return k
         c = p[k + 1]
-        if c == 44 or (not before_comma and (c == 32 or c == 58 or c == 59)):
+        if c == 44 or (not comma_only and (c == 32 or c == 58 or c == 59)):
             return k
         k += 1
     return e

@@ -50,12 +50,15 @@ class Occasion:
         What was read.
     warnings : tuple of str
         What was said on stderr, escaped already.
+    title : str
+        What was asked; empty: the names of the results.
     """
 
     command: str
     begun: datetime
     account: Account
     warnings: tuple[str, ...] = ()
+    title: str = ""
 
 
 class Rows(NamedTuple):

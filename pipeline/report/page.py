@@ -99,7 +99,7 @@ def render_page(results: Mapping[str, pa.Table], style: Style) -> str:
     template = environment.from_string(folder.joinpath("report.html.jinja").read_text("utf-8"))
     occasion = style.occasion
     return template.render(
-        title=" · ".join(map(escape_visibly, results)),
+        title=_title(results, occasion),
         sections=_make_sections(results, style, Markup),
         command=occasion.command if occasion else "",
         begun=f"{occasion.begun:%Y-%m-%d %H:%M %Z}" if occasion else "",
@@ -219,6 +219,11 @@ def _separate(number: str) -> str:
     sign = "-" if digits.startswith("-") else ""
     whole = digits.lstrip("-")
     return f"{sign}{int(whole):,}{point}{fraction}" if whole.isdecimal() else number
+
+
+def _title(results: Mapping[str, pa.Table], occasion: Occasion | None) -> str:
+    asked = occasion.title if occasion else ""
+    return escape_visibly(asked or " · ".join(results))
 
 
 def _facts(occasion: Occasion | None) -> list[tuple[str, str]]:

@@ -19,13 +19,25 @@ class Parsed:
     """Rows of messages that one call parsed, and all that the parser let one see of it."""
 
     def __init__(
-        self, kernel, messages, kinds, mask, parser=None, *, before=b"", after=b"", is_dated=True
+        self,
+        kernel,
+        messages,
+        kinds,
+        mask,
+        parser=None,
+        *,
+        before=b"",
+        after=b"",
+        is_dated=True,
+        spans=(),
     ):
         block = bytearray(before + b"\n".join(messages) + after) or bytearray(1)
         texts, at = [], len(before)
         for message in messages:
             texts += [at, at + len(message)] if is_dated else [-1, -1]
             at += len(message) + 1
+        for k, span in enumerate(spans):  # instead, into ``before``
+            texts[2 * k : 2 * k + 2] = span
         n = len(messages)
         self.block, self.n, self.mask = block, n, mask
         self.parser = parser or kernel.MailParser(n, mask)

@@ -1,0 +1,18 @@
+"""How long did clients stay connected to smtpd, per day?"""
+
+from __future__ import annotations
+
+from pipeline.pflogsumm.connections import COLUMNS, RELATION, combine, map  # noqa: A004
+from pipeline.pflogsumm.connections import finish as finish_hours
+
+__all__ = ["COLUMNS", "RELATION", "combine", "finish", "map"]
+
+
+def finish(table):  # type: ignore[no-untyped-def]
+    """Return day, client, sessions, their seconds in all and the longest."""
+    hours = finish_hours(table)
+    days = hours.group_by(["day", "client"]).aggregate(
+        [("connections", "sum"), ("seconds", "sum"), ("longest", "max")]
+    )
+    named = days.rename_columns(["day", "client", "sessions", "seconds", "longest"])
+    return named.sort_by([("day", "ascending"), ("client", "ascending")])
