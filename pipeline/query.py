@@ -147,7 +147,7 @@ def _plan_job(job: Job, by: Sequence[str] | None, given: Mapping[str, str]) -> P
         from pipeline.python_job import plan_python
 
         return plan_python(job, RELATIONS)
-    return plan_query(job.sql(by), RELATIONS, job.values(given))
+    return plan_query(job.sql(by), RELATIONS, job.values(given), unordered=STITCHED)
 
 
 def _own(job: Job, given: Mapping[str, str], jobs: Sequence[Job]) -> Mapping[str, str]:
