@@ -203,6 +203,22 @@ def plan_command(job: str, **options: Any) -> int:
     return run_plan_command(with_sections([find_job(name) for name in job.split(",")]), **options)
 
 
+class _Raw(click.Command):
+    """A command that reads its arguments itself."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.params["arguments"] = tuple(args)
+        return []
+
+
+@commands.command("pflogsumm", cls=_Raw, add_help_option=False)
+def pflogsumm_command(arguments: Sequence[str]) -> int:
+    """Summarise Postfix logs as pflogsumm does, from its own arguments."""
+    from pipeline.pflogsumm_command import run_pflogsumm_command
+
+    return run_pflogsumm_command(arguments)
+
+
 @commands.command("jobs")
 @click.option("--to", type=click.Choice(FORMATS), default="table", help="What goes to stdout.")
 def jobs_command(to: str) -> int:

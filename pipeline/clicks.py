@@ -8,7 +8,10 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-IS_DRESSED = len(sys.argv) < 2 or bool({"-h", "--help"} & set(sys.argv[1:]))
+# To pflogsumm -h is a number of hosts.
+IS_DRESSED = len(sys.argv) < 2 or (
+    bool({"-h", "--help"} & set(sys.argv[1:])) and sys.argv[1] != "pflogsumm"
+)
 
 if TYPE_CHECKING or not IS_DRESSED:
     from click import Group, command, group

@@ -37,7 +37,7 @@ def run_jobs_command(
     from pipeline.run import plan_queries, run_jobs
 
     names = [job.name for job in jobs]
-    settings = _begin(sources, options)
+    settings = begin(sources, options)
     _check_outputs(sources, options, names)
     check_format(options["to"], names)
     planned = plan_queries(jobs, settings)
@@ -54,7 +54,7 @@ def run_jobs_command(
     about = _about(planned)
     occasion = replace(_occasion(settings, done.account, done.warnings), title=title)
     _show(done.results, settings, options, about, occasion)
-    return _end(done.account, done.warnings, options)
+    return end(done.account, done.warnings, options)
 
 
 def _about(planned: Planned) -> dict[str, About]:
@@ -124,7 +124,7 @@ def _stream(
         stream_batches(schema, rows, options["to"], sys.stdout, csv_safe=options["csv_safe"])
     finally:
         progress.clear()
-    return _end(inputs.account, inputs.warnings, options)
+    return end(inputs.account, inputs.warnings, options)
 
 
 def run_files_command(sources: Sequence[str], *, quick: bool, **options: Any) -> int:
@@ -133,7 +133,7 @@ def run_files_command(sources: Sequence[str], *, quick: bool, **options: Any) ->
     from pipeline.outputs.model import About
     from pipeline.run import find_inputs, run_jobs
 
-    settings = _begin(sources, options)
+    settings = begin(sources, options)
     _check_outputs(sources, options, ["files"])
     inputs = find_inputs(sources, settings)
     if quick:
@@ -152,7 +152,7 @@ def run_files_command(sources: Sequence[str], *, quick: bool, **options: Any) ->
     told = About("What is in each file, and how it was dated?", ("file",), charts, frozenset(sizes))
     about = {"files": told}
     _show({"files": table}, settings, options, about, _occasion(settings, account, warnings))
-    return _end(account, warnings, options)
+    return end(account, warnings, options)
 
 
 def run_plan_command(jobs: Sequence[Job], sources: Sequence[str], **options: Any) -> int:
@@ -161,7 +161,7 @@ def run_plan_command(jobs: Sequence[Job], sources: Sequence[str], **options: Any
     from pipeline.render import render
     from pipeline.run import find_inputs, plan_queries, plan_tasks
 
-    settings = _begin(sources, options)
+    settings = begin(sources, options)
     plan, _ = plan_queries(jobs, settings)
     inputs = find_inputs(sources, settings)
     tasks = plan_tasks(inputs, plan, settings)
@@ -243,7 +243,7 @@ def _check_outputs(sources: Sequence[str], options: dict[str, Any], names: Seque
             raise UsageError(f"{path} is one of the sources; it would be overwritten")
 
 
-def _begin(sources: Sequence[str], options: dict[str, Any]) -> Settings:
+def begin(sources: Sequence[str], options: dict[str, Any]) -> Settings:
     """Read the options into settings; lower the process's priority."""
     from pipeline.priority import lower_priority
 
@@ -329,7 +329,7 @@ def _progress(options: dict[str, Any]) -> Any:
     return Progress(is_wanted=not (options["quiet"] or options["no_progress"]))
 
 
-def _end(account: Account, warnings: Sequence[str], options: dict[str, Any]) -> int:
+def end(account: Account, warnings: Sequence[str], options: dict[str, Any]) -> int:
     """Tell the account; return the exit code."""
     from pipeline.account import account_json, account_line, account_notes, account_warnings
     from pipeline.kernels import are_compiled

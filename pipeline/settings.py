@@ -31,6 +31,11 @@ class Settings:
         Rules by which addresses of mail are rewritten, see `pipeline.formats.addresses`.
     expand_repeats : bool
         Lines that stand for several are written out, see `pipeline.repeats`.
+    cut_messages : bool
+        Messages are made only of lines in [since, until); else a message belongs to the time of its
+        first line, and all its lines count.
+    statuses : frozenset of str or None
+        Deliveries are made only of attempts with these outcomes; None: of all.
     now : datetime
         Begin of the run, naive, UTC.
     """
@@ -56,6 +61,8 @@ class Settings:
     index: bool = True
     addresses: tuple[str, ...] = ()
     expand_repeats: bool = False
+    cut_messages: bool = False
+    statuses: frozenset[str] | None = None
     now: datetime = field(default_factory=lambda: datetime.now().astimezone().replace(tzinfo=None))
 
     @property

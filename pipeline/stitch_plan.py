@@ -253,7 +253,10 @@ def plan_stitch(named: Mapping[str, frozenset[str]], settings: Settings) -> Stit
         of_recipient = {"recipient", "orig_to", "status", "event"} | (recipients & set(_LAST))
         of_recipient |= {"link"} if "forwarded" in recipients else set()
         of_recipient |= HOP_COLUMNS if "is_hop" in recipients else set()
-        events["_d"] = _events_view(frozenset(of_recipient), settings, event={"delivery"})
+        outcomes = {} if settings.statuses is None else {"status": settings.statuses}
+        events["_d"] = _events_view(
+            frozenset(of_recipient), settings, event={"delivery"}, **outcomes
+        )
     if every & {"parent_id", "parent_link"} or (is_once and "messages" in named):
         columns = "fid, host, queue_id, child_id, link, time, relay_ip"
         maps["_e"] = f"SELECT {columns} FROM _events WHERE child_id IS NOT NULL"
@@ -298,6 +301,9 @@ def _events_view(
     )
     for condition in glob_condition("host", settings.hosts):
         view += f" AND ({condition})"
+    if settings.cut_messages:
+        for condition in time_conditions("local", settings.since, settings.until):
+            view = f"SELECT * FROM ({view}) WHERE {condition}"
     wanted = tuple((name, frozenset(values)) for name, values in picked.items())
     return Selection(frozenset(scanned), view, wanted)
 
@@ -328,7 +334,9 @@ def _relation_view(relation: str, columns: frozenset[str], settings: Settings) -
     every = MESSAGES if is_messages else DELIVERIES
     picked = [f'{made[name]} AS "{name}"' for name in every if name in columns]
     select = f"SELECT {', '.join(picked) or '1'} FROM {source}"
-    bounds = time_conditions(local, settings.since, settings.until)
+    bounds: tuple[str, ...] = ()
+    if not settings.cut_messages:
+        bounds = time_conditions(local, settings.since, settings.until)
     if not settings.count_hops:
         once = "m.parent_link IS DISTINCT FROM 'queued'" if is_messages else "NOT d.is_hop"
         bounds = (once, *bounds)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ def sender_domain(address: str, client: str | None) -> str:
     return address if client is None else client_domain(client)
 
 
+@lru_cache(maxsize=1 << 16)
 def client_domain(client: str) -> str:
     """Return the registered domain of a client ``name[ip]``, its address if it has no name.
 

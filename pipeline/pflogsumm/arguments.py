@@ -8,13 +8,14 @@ behind ``=`` or in the next argument.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from pipeline.errors import UsageError, unknown_name
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 ALL: Final = -1
 
@@ -59,6 +60,8 @@ class Arguments:
     show_version: bool = False
     # To be told on stderr.
     notes: tuple[str, ...] = ()
+    # Options of somebody else, with their values.
+    others: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +114,12 @@ _NEWER: Final = {
     "srs-mung": _Option("unwrap_srs"),
     "unprocd-file": _Option("unprocessed_file", "text"),
     "use-orig-to": _Option("use_orig_to"),
-    "x": _Option("debug"),
 }
 _NOT_HERE: Final = {
     "colwidth": "lines are not cut here",
     "config": "write the options on the command line",
     "dump-config": "there is no configuration file here",
+    "x": "there is nothing to debug here",
 }
 _LIMITED: Final = (
     "hosts",
@@ -129,13 +132,18 @@ _LIMITED: Final = (
 )
 
 
-def parse_arguments(args: Sequence[str]) -> Arguments:
+def parse_arguments(
+    args: Sequence[str], others: Mapping[str, bool] = MappingProxyType({})
+) -> Arguments:
     """Read pflogsumm's arguments.
 
     Parameters
     ----------
     args : sequence of str
         What follows the name of the command.
+    others : mapping of str to bool, optional
+        Names of long options that are not pflogsumm's, and whether each takes a value. They are
+        known by their full names only, and kept as they are.
 
     Returns
     -------
@@ -155,6 +163,7 @@ def parse_arguments(args: Sequence[str]) -> Arguments:
     found: dict[str, Any] = {}
     files: list[str] = []
     notes: list[str] = []
+    strange: list[str] = []
     rest = _with_dashes(args)
     while rest:
         argument = rest.pop(0)
@@ -164,15 +173,21 @@ def parse_arguments(args: Sequence[str]) -> Arguments:
         if not (parts := re.fullmatch(r"(?:--|-|\+)([^=]+)(?:=(.*))?", argument, re.DOTALL)):
             files.append(argument)
             continue
+        if argument.startswith("--") and parts[1] in others:
+            strange.append(argument)
+            if others[parts[1]] and parts[2] is None:
+                strange += rest[:1]
+                del rest[:1]
+            continue
         name = _complete(parts[1])
         option = _CLASSIC.get(name) or _NEWER[name]
         found[option.field] = _value(name, option, parts[2], rest)
         if option.instead:
             notes.append(f'"{name}" is deprecated, use "{option.instead}" instead')
-    detail, _ = found.pop("detail", None), found.pop("debug", None)
+    detail = found.pop("detail", None)
     if detail is not None:
         found |= {name: detail for name in _LIMITED if found.get(name, ALL) == ALL}
-    return replace(Arguments(), files=tuple(files), notes=tuple(notes), **found)
+    return Arguments(files=tuple(files), notes=tuple(notes), others=tuple(strange), **found)
 
 
 def _with_dashes(args: Sequence[str]) -> list[str]:

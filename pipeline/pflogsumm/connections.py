@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.pflogsumm.facts import Connections
-
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from datetime import datetime
 
 RELATION = "mail"
 COLUMNS = ("time", "host", "pid", "daemon", "event", "client")
+#: Rows with other events can't matter.
+EVENTS = frozenset({"connect", "disconnect"})
 
 _SCHEMA = pa.schema(
     {
@@ -97,7 +96,7 @@ def map(table: pa.Table) -> pa.Table:  # noqa: A001
     """Return the piece that some lines are."""
     is_wanted = pc.and_(
         pc.equal(table["daemon"], "smtpd"),
-        pc.is_in(table["event"], value_set=pa.array(["connect", "disconnect"])),
+        pc.is_in(table["event"], value_set=pa.array(sorted(EVENTS))),
     )
     pieces = _Pieces()
     rows = table.filter(pc.and_(is_wanted, pc.is_valid(table["time"])))
@@ -136,8 +135,3 @@ def finish(table: pa.Table) -> pa.Table:
         **{name: rows[name] for name in ("client", "connections", "seconds", "longest")},
     }
     return pa.table(columns)
-
-
-def to_facts(rows: Iterable[tuple[Any, ...]]) -> list[Connections]:
-    """Return the facts of finished rows."""
-    return [Connections(*row) for row in rows]

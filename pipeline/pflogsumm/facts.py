@@ -7,9 +7,10 @@ cut already by the rules of `pipeline.pflogsumm.reasons`, as far as these take w
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
     from datetime import date
 
 
@@ -130,7 +131,41 @@ class Facts:
     no_size: list[tuple[str, str]] = field(default_factory=list)
     connections: list[Connections] = field(default_factory=list)
     copies: list[Copies] = field(default_factory=list)
+    # Lines that were not understood.
+    unprocessed: list[str] = field(default_factory=list)
     # The reasons of refusals went through `reasons.refusal_reason` (twice would be too often).
     are_cut: bool = False
     # Messages that were deferred once or more.
     deferred_messages: int = 0
+
+
+def gather_facts(results: Mapping[str, Iterable[tuple[Any, ...]]]) -> Facts:
+    """Return the facts of the rows of queries, by the query's name (`pipeline.pflogsumm.queries`).
+
+    Those that were not asked may be missing.
+    """
+
+    def rows(name: str) -> Iterable[tuple[Any, ...]]:
+        return results.get(name, ())
+
+    facts = Facts(are_cut=True)
+    facts.traffic = [Traffic(*row) for row in rows("traffic")]
+    facts.sent = [Sent(*row) for row in rows("sent")]
+    facts.received = [Received(*row) for name in ("received", "copies_sent") for row in rows(name)]
+    facts.failures = [Failure(*row) for row in rows("failures")]
+    facts.refusals = [Refusal(*row) for row in rows("refusals")]
+    notices = ("notices", "connect_errors", "postscreen")
+    facts.notices = [Notice(*row) for name in notices for row in rows(name)]
+    facts.no_size = [(queue_id, to) for queue_id, to in rows("no_size")]
+    facts.deferred_messages = sum(messages for (messages,) in rows("deferred_messages"))
+    facts.connections = [Connections(*row) for row in rows("connections")]
+    facts.unprocessed = [line for (line,) in rows("unprocessed")]
+    recipients: dict[tuple[Any, ...], tuple[str, ...]] = {}
+    for *key, names, times in rows("copies"):
+        pairs = zip(names, times, strict=True)
+        recipients[tuple(key)] = tuple(name for name, n in pairs for _ in range(n))
+    for *key, sender, size in rows("senders_of_copies"):
+        to = recipients.pop(tuple(key), ())
+        if size is not None or to:
+            facts.copies.append(Copies(key[2], sender, size, to))
+    return facts

@@ -1,306 +1,393 @@
-"""The questions that the facts answer, as SQL over mail, messages and deliveries.
+"""The questions that the facts answer, as queries in two phases over mail, messages, deliveries.
 
 A query's columns are the fields of its class in `pipeline.pflogsumm.facts`, in their order. Each
-is one grouped SELECT over one relation, so that they share a pass. The texts of reasons are cut in
-SQL as far as that keeps groups few; `pipeline.pflogsumm.reasons` says what the cuts mean.
+is one SELECT over one relation, so that they share a pass. They are written as `Query`, not planned
+from a SELECT: so a map can group twice, by texts as they stand on the lines and then by what
+`pipeline.pflogsumm.cuts` leaves of them, and regular expressions see each text once a block.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipeline.pflogsumm.facts import (
-    Copies,
-    Facts,
-    Failure,
-    Notice,
-    Received,
-    Refusal,
-    Sent,
-    Traffic,
+from pipeline.duck import quote
+from pipeline.formats.postfix import EVENTS
+from pipeline.pflogsumm.cuts import (
+    answer_sql,
+    check_sql,
+    parties_sql,
+    refusal_tables,
+    said_tables,
 )
 from pipeline.pflogsumm.reasons import BOUNCE_LENGTH, DEFERRAL_LENGTH
+from pipeline.sql import Branch, Query
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Mapping
 
     from pipeline.pflogsumm.arguments import Arguments
 
-_SENT = "event = 'delivery' AND status = 'sent'"
-_DELIVERED = f"{_SENT} AND link IS DISTINCT FROM 'forwarded'"
-_DEFERRED = "event = 'delivery' AND status = 'deferred'"
 _CHECKED = "daemon = 'cleanup' AND stage IN ('header', 'body', 'END-OF-MESSAGE')"
-# A milter that refuses a recipient is logged by smtpd, in lines that pflogsumm doesn't know.
+# A milter that refuses a recipient is logged by smtpd, in lines that pflogsumm doesn't know. What
+# only cleanup may do counts by `is_check`.
 _KINDS = {
     "rejects": "event IN ('reject', 'milter-reject')",
-    "reject_warnings": f"(event = 'reject_warning' OR event = 'warn' AND {_CHECKED})",
-    "holds": f"(event = 'hold' OR event = 'milter-hold' AND {_CHECKED})",
-    "discards": f"(event = 'discard' OR event = 'milter-discard' AND {_CHECKED})",
+    "reject_warnings": "(event = 'reject_warning' OR event = 'warn' AND is_check)",
+    "holds": "(event = 'hold' OR event = 'milter-hold' AND is_check)",
+    "discards": "(event = 'discard' OR event = 'milter-discard' AND is_check)",
 }
-_ANY_KIND = " OR ".join(_KINDS.values())
 _KIND = " ".join(f"WHEN {condition} THEN '{kind}'" for kind, condition in _KINDS.items())
+_REFUSED = frozenset(
+    ("reject", "milter-reject", "reject_warning", "warn")
+    + ("hold", "milter-hold", "discard", "milter-discard")
+)
+# What warns and what master says; the frequent events are none of it.
+_NOTICED = frozenset(EVENTS) - frozenset(
+    ("connect", "disconnect", "client", "pickup", "message-id", "active", "delivery", "removed")
+    + ("lost_connection", "tls", "reject", "reply", "connect_error", "")
+)
+_GROUP, _SUM, _MAX = "{0}", "CAST(sum({0}) AS BIGINT) AS {0}", "max({0}) AS {0}"
 
 
-def build_queries(arguments: Arguments) -> dict[str, str]:
+def build_queries(arguments: Arguments) -> dict[str, Query]:
     """Return the queries that a report needs, by name.
 
     Those of sections that the arguments leave out are left out, too.
     """
-    queries = {
-        "traffic": _traffic(),
-        "sent": _sent(),
-        "received": _received(),
-        "copies_sent": _copies_sent(),
-        "deferred_messages": _deferred_messages(),
-        "notices": _notices(),
-    }
+    make = _Maker(arguments)
+    queries = [
+        make.traffic(),
+        make.sent(),
+        make.received(),
+        make.copies_sent(),
+        make.deferred_messages(),
+        make.notices(),
+    ]
     if arguments.deferral_detail or arguments.bounce_detail:
-        queries["failures"] = _failures(arguments)
+        queries.append(make.failures())
     if arguments.reject_detail:
-        queries["refusals"] = _refusals(arguments)
-        queries["checks"] = _checks(arguments)
+        queries.append(make.refusals())
+    if arguments.smtp_detail:
+        queries.append(make.connect_errors())
     if arguments.no_size_report:
-        queries["no_size"] = _no_size()
+        queries.append(make.no_size())
     if arguments.message_detail:
-        queries["senders_of_copies"], queries["copies"] = _copies()
-    if arguments.syslog_name:
-        name = arguments.syslog_name.replace("'", "''")
-        own = f"instance IN ('postfix', '{name}')"
-        return {key: _with_condition(query, own) for key, query in queries.items()}
-    return queries
+        queries += [make.senders_of_copies(), make.copies()]
+    if arguments.postscreen_stats or arguments.postscreen_detail:
+        queries.append(make.postscreen())
+    if arguments.unprocessed_file:
+        queries.append(make.unprocessed())
+    return {query.name: query for query in queries}
 
 
-def gather_facts(results: Mapping[str, Iterable[tuple[object, ...]]]) -> Facts:
-    """Return the facts of the queries' rows; connections come from elsewhere."""
+class _Maker:
+    """Makes the queries of one report."""
 
-    def rows(name: str) -> list[tuple[object, ...]]:
-        return list(results.get(name, ()))
+    def __init__(self, arguments: Arguments) -> None:
+        self._arguments = arguments
+        name = arguments.syslog_name
+        self._own = f"instance IN ('postfix', {quote(name)})" if name else ""
+        self._recipient = "coalesce(orig_to, recipient)" if arguments.use_orig_to else "recipient"
 
-    facts = Facts(are_cut=True)
-    facts.traffic = [Traffic(*row) for row in rows("traffic") if row[0] is not None]  # type: ignore[arg-type]
-    facts.sent = [Sent(*row) for row in rows("sent")]  # type: ignore[arg-type]
-    facts.received = [Received(*row) for row in rows("received") + rows("copies_sent")]  # type: ignore[arg-type]
-    facts.failures = [Failure(*row) for row in rows("failures")]  # type: ignore[arg-type]
-    facts.refusals = [Refusal(*row) for row in rows("refusals") + rows("checks")]  # type: ignore[arg-type]
-    facts.notices = [Notice(*row) for row in rows("notices")]  # type: ignore[arg-type]
-    facts.no_size = [(str(queue_id), str(to)) for queue_id, to in rows("no_size")]
-    facts.deferred_messages = sum(int(str(row[0])) for row in rows("deferred_messages"))
-    recipients: dict[tuple[object, ...], tuple[str, ...]] = {}
-    for *key, names, times in rows("copies"):
-        pairs = zip(names, times, strict=True)  # type: ignore[call-overload]
-        recipients[tuple(key)] = tuple(name for name, n in pairs for _ in range(n))
-    for host, instance, queue_id, generation, sender, size in rows("senders_of_copies"):
-        to = recipients.pop((host, instance, queue_id, generation), ())
-        if size is not None or to:
-            facts.copies.append(Copies(str(queue_id), sender, size, to))  # type: ignore[arg-type]
-    return facts
-
-
-def said_sql(text: str, length: int) -> str:
-    """Return SQL for `reasons.shorten_said`, over a SQL text."""
-    behind = f"regexp_replace({text}, '^.* said: ', '')"
-    # The leftmost colon that leaves no more than the length; else what is behind the last one.
-    fits = f"'(?:^|: *)(.{{0,{length}}})$'"
-    last = f"regexp_extract({behind}, '(?:^|: *)([^:]*)$', 1)"
-    return (
-        f"CASE WHEN length({text}) <= {length} THEN {text} "
-        f"WHEN regexp_matches({behind}, {fits}) THEN regexp_extract({behind}, {fits}, 1) "
-        f"ELSE left({last}, {length - 3}) || '...' END"
-    )
-
-
-def refusal_reason_sql(stage: str, text: str) -> str:
-    """Return SQL for `reasons.refusal_reason`, over SQL for stage and text."""
-    plain = rf"regexp_replace({text}, '^(\d{{3}} <).*?>:', '\1>:')"
-    clause = rf"nullif(regexp_extract({plain}, '[:;] (?:\[[^\]]+\] )?([^;,]+)[;,]', 1), '')"
-    clause = f"coalesce({clause}, {plain})"
-    rejected = r"'^((?:Sender|Recipient) address rejected: [^:]+):.*'"
-    clause = rf"regexp_replace({clause}, {rejected}, '\1')"
-    clause = (
-        f"regexp_replace({clause}, '(?:client|Client host|Sender address) .+? blocked', 'blocked')"
-    )
-    by_mail = rf"nullif(regexp_extract({text}, '^\d{{3}} (?:<.+>: )?([^;:]+)', 1), '')"
-    by_other = f"nullif(regexp_extract({text}, '^(?:.*[:;] )?([^,]+)', 1), '')"
-    return (
-        f"CASE WHEN {stage} IN ('RCPT', 'DATA', 'CONNECT') THEN "
-        rf"CASE WHEN regexp_matches({plain}, '^\d{{3}} \d\.\d\.\d Protocol error;') "
-        f"THEN 'Protocol error' ELSE {clause} END "
-        f"WHEN {stage} = 'MAIL' THEN coalesce({by_mail}, {text}) "
-        f"ELSE coalesce({by_other}, {text}) END"
-    )
-
-
-def parties_sql(text: str) -> tuple[str, str]:
-    """Return SQL for the sender and recipient of `reasons.find_parties`."""
-    sender = f"nullif(regexp_extract({text}, 'from=<([^>]+)>', 1), '')"
-    recipient = ", ".join(
-        f"nullif(regexp_extract({text}, {pattern}, 1), '')"
-        for pattern in (
-            "'to=<([^>]+)>'",
-            r"'\d{3} <([^>]+)>: User unknown '",
-            "'to=<(.*?)(?:[, ]|$)'",
+    def traffic(self) -> Query:
+        """Count lines by hour, first by all that tells them apart: a map of few branches."""
+        sent = "status = 'sent' AND link IS DISTINCT FROM 'forwarded'"
+        conditions = (
+            "event IN ('client', 'pickup')",
+            sent,
+            "status = 'sent' AND link = 'forwarded'",
+            "status = 'deferred'",
+            "status = 'bounced'",
+            *_KINDS.values(),
         )
-    )
-    return f"coalesce({sender}, '<>')", f"coalesce({recipient}, '<>')"
-
-
-def _traffic() -> str:
-    kinds = ", ".join(
-        f"count(*) FILTER ({condition}) AS {column}"
-        for column, condition in zip(
-            ("rejected", "reject_warnings", "held", "discarded"), _KINDS.values(), strict=True
+        sums = (f"CAST(coalesce(sum(n) FILTER ({c}), 0) AS BIGINT)" for c in conditions)
+        is_check = (
+            f"CASE WHEN event IN ('warn', 'milter-hold', 'milter-discard') THEN {_CHECKED} END"
         )
-    )
-    return (
-        "SELECT day, hour, "
-        "count(*) FILTER (event IN ('client', 'pickup')) AS received, "
-        f"count(*) FILTER ({_DELIVERED}) AS delivered, "
-        f"count(*) FILTER ({_SENT} AND link = 'forwarded') AS forwarded, "
-        f"count(*) FILTER ({_DEFERRED}) AS deferred, "
-        "count(*) FILTER (event = 'delivery' AND status = 'bounced') AS bounced, "
-        f"{kinds} FROM mail GROUP BY day, hour"
-    )
-
-
-def _failures(arguments: Arguments) -> str:
-    bounced, deferred = "reason", "split_part(reason, ')', 1)"
-    if not arguments.verbose_reasons:
-        bounced = said_sql(bounced, BOUNCE_LENGTH)
-        deferred = said_sql(deferred, DEFERRAL_LENGTH)
-    return (
-        "SELECT status, daemon, CASE WHEN status = 'bounced' THEN relay END AS relay, "
-        f"coalesce(CASE WHEN status = 'bounced' THEN {bounced} ELSE {deferred} END, '') AS reason, "
-        "count(*) AS lines FROM mail "
-        "WHERE event = 'delivery' AND status IN ('deferred', 'bounced') "
-        "GROUP BY ALL"
-    )
-
-
-def _refusals(arguments: Arguments) -> str:
-    # The relation has the reply without code and envelope, but the cuts go by these, too.
-    head = r"(?:reject|reject_warning|hold|discard): \S+ from \S+?: (.*)"
-    text = f"regexp_extract(message, '{head}', 1)"
-    sender, recipient = parties_sql(text)
-    reason = text if arguments.verbose_reasons else refusal_reason_sql("stage", text)
-    is_sender = f"starts_with({reason}, 'Sender address rejected:')"
-    is_recipient = (
-        f"regexp_matches({reason}, '^(?:Recipient address rejected:|User unknown(?: |$))')"
-    )
-    with_sender = "true" if arguments.add_sender else is_sender
-    with_recipient = "true" if arguments.add_recipient else is_recipient
-    return (
-        f"SELECT CASE {_KIND} END AS kind, daemon, stage, {reason} AS reason, "
-        f"CASE WHEN {is_sender} OR {is_recipient} THEN '' ELSE coalesce(client, '') END AS client, "
-        f"CASE WHEN {with_sender} THEN {sender} ELSE '<>' END AS sender, "
-        f"CASE WHEN {with_recipient} THEN {recipient} ELSE '<>' END AS recipient, "
-        f"count(*) AS lines FROM mail WHERE daemon <> 'cleanup' AND ({_ANY_KIND}) "
-        "GROUP BY ALL"
-    )
-
-
-def _checks(arguments: Arguments) -> str:
-    text = "regexp_extract(message, ': (?:header|body|END-OF-MESSAGE) (.*)', 1)"
-    if not arguments.verbose_reasons:
-        text = (
-            f"CASE WHEN contains({text}, '; from=<') "
-            f"THEN regexp_replace(split_part({text}, '; from=<', 1), ' from \\S+$', '') "
-            f"ELSE {text} END"
+        return self._query(
+            "traffic",
+            "mail",
+            "day hour event status link daemon stage",
+            f"SELECT day, hour, event, status, link, {is_check} AS is_check, count(*) AS n "
+            f"FROM mail{self._where()} GROUP BY ALL",
+            dict.fromkeys(("day", "hour", "event", "status", "link", "is_check"), _GROUP)
+            | {"n": _SUM},
+            finish=f"SELECT day, hour, {', '.join(sums)} FROM partials0 WHERE day IS NOT NULL "
+            "GROUP BY day, hour",
         )
-    return (
-        f"SELECT CASE {_KIND} END AS kind, daemon, stage, {text} AS reason, '' AS client, "
-        "'<>' AS sender, '<>' AS recipient, count(*) AS lines FROM mail "
-        f"WHERE {_CHECKED} AND ({_ANY_KIND}) GROUP BY ALL"
-    )
 
+    def failures(self) -> Query:
+        """Cut the reasons of deferrals and bounces."""
+        cut, reason = "", "text"
+        if not self._arguments.verbose_reasons:
+            cut, reason = f", {said_tables('parted')}", "reason"
+        return self._query(
+            "failures",
+            "mail",
+            "status daemon relay reason",
+            "WITH failed AS (SELECT status, daemon, reason, "
+            "CASE WHEN status = 'bounced' THEN relay END AS relay "
+            f"FROM mail{self._where()}), "
+            "raw AS (SELECT status, daemon, relay, reason, count(*) AS lines FROM failed "
+            "GROUP BY ALL), "
+            # Only the reasons of deferrals end at the first bracket.
+            "parted AS (SELECT status, daemon, relay, lines, coalesce(CASE WHEN status = 'bounced' "
+            "THEN reason ELSE split_part(reason, ')', 1) END, '') AS text, "
+            f"CASE WHEN status = 'bounced' THEN {BOUNCE_LENGTH} ELSE {DEFERRAL_LENGTH} END AS most "
+            f"FROM raw){cut} SELECT status, daemon, relay, {reason} AS reason, "
+            f"CAST(sum(lines) AS BIGINT) AS lines FROM {'said' if cut else 'parted'} GROUP BY ALL",
+            dict.fromkeys(("status", "daemon", "relay", "reason"), _GROUP) | {"lines": _SUM},
+            status=("deferred", "bounced"),
+        )
 
-def _notices() -> str:
-    is_notice = " OR ".join(
-        f"starts_with(message, '{word}: ')" for word in ("warning", "fatal", "panic")
-    )
-    failed = "daemon = 'smtp' AND event = 'connect_error'"
-    old = "contains(reason, '; address ')"
-    return (
-        "SELECT CASE WHEN starts_with(message, 'warning: ') THEN 'warnings' "
-        "WHEN starts_with(message, 'fatal: ') THEN 'fatals' "
-        "WHEN starts_with(message, 'panic: ') THEN 'panics' "
-        "WHEN daemon = 'master' THEN 'master' ELSE 'smtp_failures' END AS kind, "
-        f"CASE WHEN {failed} AND NOT ({is_notice}) THEN "
-        f"CASE WHEN {old} THEN relay ELSE split_part(relay, '[', 1) END ELSE daemon END AS name, "
-        f"CASE WHEN {is_notice} THEN regexp_replace(message, '^.*(?:warning|fatal|panic): ', '') "
-        "WHEN daemon = 'master' THEN regexp_replace(message, '^.*: ', '') "
-        "ELSE regexp_replace(reason, '; address .*', '') END AS text, "
-        "count(*) AS lines FROM mail "
-        f"WHERE {is_notice} OR daemon = 'master' OR {failed} GROUP BY ALL"
-    )
+    def refusals(self) -> Query:
+        """Cut what smtpd and postscreen answered, and what cleanup found.
 
+        Whom it met stays only where that is shown.
+        """
+        arguments = self._arguments
+        is_whole = arguments.verbose_reasons
+        # The relation has the reply without code and envelope, but the cuts go by these, too.
+        cut = "" if is_whole else f"{refusal_tables('answers')}, "
+        reason = "text" if is_whole else "reason"
+        sender, recipient = parties_sql("text")
+        with_sender = "true" if arguments.add_sender else "is_sender"
+        with_recipient = "true" if arguments.add_recipient else "is_recipient"
+        where = self._where(f"(daemon <> 'cleanup' OR {_CHECKED})")
+        return self._query(
+            "refusals",
+            "mail",
+            "event daemon stage client message",
+            "WITH refused AS (SELECT event, daemon, stage, client, message, "
+            f"daemon = 'cleanup' AS is_check FROM mail{where}), "
+            f"kinds AS (SELECT *, CASE {_KIND} END AS kind FROM refused), "
+            "answers AS (SELECT kind, daemon, stage, is_check, client, CASE WHEN is_check THEN "
+            f"{check_sql('message', is_whole=is_whole)} ELSE {answer_sql('message')} END AS text "
+            f"FROM kinds WHERE kind IS NOT NULL), {cut}"
+            f"told AS (SELECT kind, daemon, stage, is_check, client, text, "
+            f"CASE WHEN is_check THEN text ELSE {reason} END AS reason "
+            f"FROM {'cut' if cut else 'answers'}), "
+            "met AS (SELECT *, NOT is_check AND starts_with(reason, 'Sender address rejected:') "
+            "AS is_sender, NOT is_check AND (starts_with(reason, 'Recipient address rejected:') "
+            "OR reason = 'User unknown' OR starts_with(reason, 'User unknown ')) AS is_recipient "
+            "FROM told) SELECT kind, daemon, stage, reason, CASE WHEN is_check OR is_sender "
+            "OR is_recipient THEN '' ELSE coalesce(client, '') END AS client, "
+            f"CASE WHEN {with_sender} THEN {sender} ELSE '<>' END AS sender, "
+            f"CASE WHEN {with_recipient} THEN {recipient} ELSE '<>' END AS recipient, "
+            "count(*) AS lines FROM met GROUP BY ALL",
+            dict.fromkeys(
+                ("kind", "daemon", "stage", "reason", "client", "sender", "recipient"), _GROUP
+            )
+            | {"lines": _SUM},
+            event=_REFUSED,
+        )
 
-def _sent() -> str:
-    return (
-        "SELECT sender, CASE WHEN service <> 'pickup' THEN client END AS client, "
-        "count(*) AS messages, coalesce(sum(size), 0) AS bytes FROM messages "
-        "WHERE opened AND active IS NOT NULL GROUP BY ALL"
-    )
+    def notices(self) -> Query:
+        """Warnings and worse, and what master says."""
+        kinds = "WHEN 'warning' THEN 'warnings' WHEN 'fatal' THEN 'fatals' WHEN 'panic' THEN 'panics'"
+        return self._query(
+            "notices",
+            "mail",
+            "event daemon message",
+            "WITH raw AS (SELECT daemon, message, count(*) AS lines "
+            f"FROM mail{self._where()} GROUP BY ALL), "
+            f"named AS (SELECT *, CASE split_part(message, ': ', 1) {kinds} "
+            "ELSE CASE WHEN daemon = 'master' THEN 'master' END END AS kind FROM raw) "
+            "SELECT kind, daemon AS name, CASE WHEN kind = 'master' "
+            "THEN regexp_replace(message, '^.*: ', '') "
+            "ELSE regexp_replace(message, '^.*(?:warning|fatal|panic): ', '') END AS text, "
+            "CAST(sum(lines) AS BIGINT) AS lines FROM named WHERE kind IS NOT NULL GROUP BY ALL",
+            dict.fromkeys(("kind", "name", "text"), _GROUP) | {"lines": _SUM},
+            event=_NOTICED,
+        )
 
+    def connect_errors(self) -> Query:
+        """Failed connects of smtp, by reason and host."""
+        where = self._where("daemon = 'smtp'")
+        host = "CASE WHEN contains(reason, '; address ') THEN relay ELSE split_part(relay, '[', 1) END"
+        return self._query(
+            "connect_errors",
+            "mail",
+            "event daemon relay reason",
+            "WITH failed AS (SELECT relay, reason, count(*) AS lines "
+            f"FROM mail{where} GROUP BY ALL) "
+            f"SELECT 'smtp_failures' AS kind, {host} AS name, "
+            "coalesce(split_part(reason, '; address ', 1), '') AS text, "
+            "CAST(sum(lines) AS BIGINT) AS lines FROM failed GROUP BY ALL",
+            dict.fromkeys(("kind", "name", "text"), _GROUP) | {"lines": _SUM},
+            event=["connect_error"],
+        )
 
-def _received() -> str:
-    either = f"({_DELIVERED} OR {_DEFERRED})"
-    return (
-        f"SELECT recipient, count(*) FILTER ({_DELIVERED}) AS sent, 0 AS bytes, "
-        f"count(*) FILTER ({_DEFERRED}) AS deferrals, "
-        f"coalesce(sum(delay_us) FILTER ({_DELIVERED}), 0) AS delay_us, "
-        f"coalesce(max(delay_us), 0) AS longest_us FROM mail WHERE {either} GROUP BY recipient"
-    )
+    def sent(self) -> Query:
+        """Messages by who sent them; by client only where the sender has no domain.
 
+        Two asterisks of VERP may cut the local part away, and with it the domain's meaning.
+        """
+        is_local = "service <> 'pickup'"
+        if (self._arguments.verp_level or 0) < 2:
+            is_local += (
+                " AND NOT coalesce(strpos(sender, '@') > 1 AND NOT ends_with(sender, '@'), false)"
+            )
+        return self._query(
+            "sent",
+            "messages",
+            "sender service client size opened active",
+            f"SELECT sender, CASE WHEN {is_local} THEN client END AS client, "
+            "count(*) AS messages, CAST(coalesce(sum(size), 0) AS BIGINT) AS bytes "
+            f"FROM messages{self._where('opened AND active IS NOT NULL')} GROUP BY ALL",
+            {"sender": _GROUP, "client": _GROUP, "messages": _SUM, "bytes": _SUM},
+        )
 
-def _copies_sent() -> str:
-    """Bytes are told by another line than the delivery is."""
-    return (
-        "SELECT recipient, 0 AS sent, coalesce(sum(size * sent), 0) AS bytes FROM deliveries "
-        "WHERE sent > 0 AND NOT contains(reason, 'forwarded as ') GROUP BY recipient"
-    )
+    def received(self) -> Query:
+        """Lines of deliveries, by recipient."""
+        is_sent = "status = 'sent'"
+        where = self._where("link IS DISTINCT FROM 'forwarded'")
+        return self._query(
+            "received",
+            "mail",
+            f"recipient status link delay_us{self._orig_to()}",
+            f"SELECT {self._recipient} AS recipient, count(*) FILTER ({is_sent}) AS sent, "
+            "CAST(0 AS BIGINT) AS bytes, count(*) FILTER (status = 'deferred') AS deferrals, "
+            f"CAST(coalesce(sum(delay_us) FILTER ({is_sent}), 0) AS BIGINT) AS delay_us, "
+            f"coalesce(max(delay_us), 0) AS longest_us FROM mail{where} GROUP BY ALL",
+            {"recipient": _GROUP}
+            | dict.fromkeys(("sent", "bytes", "deferrals", "delay_us"), _SUM)
+            | {"longest_us": _MAX},
+            status=("sent", "deferred"),
+        )
 
+    def copies_sent(self) -> Query:
+        """Bytes by recipient: another line than that of the delivery tells them."""
+        return self._query(
+            "copies_sent",
+            "deliveries",
+            f"recipient size sent forwarded{self._orig_to()}",
+            f"SELECT {self._recipient} AS recipient, CAST(0 AS BIGINT) AS sent, "
+            "CAST(coalesce(sum(size * (sent - forwarded)), 0) AS BIGINT) AS bytes "
+            f"FROM deliveries{self._where('sent > forwarded')} GROUP BY ALL",
+            {"recipient": _GROUP, "sent": _SUM, "bytes": _SUM},
+        )
 
-def _deferred_messages() -> str:
-    return (
-        "SELECT count(*) AS messages FROM (SELECT host, instance, queue_id, generation "
-        "FROM deliveries WHERE status IN ('sent', 'deferred', 'bounced', 'expired') "
-        "AND attempts > sent + CAST(status = 'bounced' AS BIGINT) GROUP BY ALL)"
-    )
+    def deferred_messages(self) -> Query:
+        """Messages that were deferred once or more."""
+        return self._query(
+            "deferred_messages",
+            "messages",
+            "deferrals",
+            f"SELECT count(*) AS messages FROM messages{self._where('deferrals > 0')}",
+            {"messages": _SUM},
+        )
 
+    def no_size(self) -> Query:
+        """Queue ids of what was delivered though no line tells its size, with the last recipient.
 
-def _no_size() -> str:
-    return (
-        "SELECT queue_id, arg_max(recipient, last_attempt) AS recipient FROM deliveries "
-        "WHERE size IS NULL AND sent > 0 AND NOT contains(reason, 'forwarded as ') "
-        "GROUP BY host, instance, queue_id, generation"
-    )
+        Ids that are used again make one row, as there: nothing then depends on other messages, and
+        the relation has its rows early.
+        """
+        names = "host, instance, queue_id"
+        last = "arg_max(recipient, last_attempt) AS recipient, max(last_attempt) AS last_attempt"
+        return self._query(
+            "no_size",
+            "deliveries",
+            f"host instance queue_id recipient last_attempt size sent forwarded{self._orig_to()}",
+            f"WITH unknown AS (SELECT {names}, {self._recipient} AS recipient, last_attempt "
+            f"FROM deliveries{self._where('size IS NULL AND sent > forwarded')}) "
+            f"SELECT {names}, {last} FROM unknown GROUP BY {names}",
+            {
+                **dict.fromkeys(("host", "instance", "queue_id"), _GROUP),
+                "recipient": "arg_max(recipient, last_attempt) AS recipient",
+                "last_attempt": _MAX,
+            },
+            finish="SELECT queue_id, recipient FROM partials0",
+        )
 
+    def senders_of_copies(self) -> Query:
+        """All messages, for the message detail."""
+        names = "host, instance, queue_id, generation"
+        return self._query(
+            "senders_of_copies",
+            "messages",
+            "host instance queue_id generation sender size",
+            f"SELECT {names}, sender, size FROM messages{self._where()}",
+        )
 
-def _copies() -> tuple[str, str]:
-    names = "host, instance, queue_id, generation"
-    senders = f"SELECT {names}, sender, size FROM messages"
-    recipients = (
-        f"SELECT {names}, list(recipient ORDER BY last_attempt) AS recipients, "
-        "list(sent ORDER BY last_attempt) AS times FROM deliveries "
-        "WHERE sent > 0 AND NOT contains(reason, 'forwarded as ') "
-        f"GROUP BY {names}"
-    )
-    return senders, recipients
+    def copies(self) -> Query:
+        """All copies sent, for the message detail."""
+        names = "host, instance, queue_id, generation"
+        return self._query(
+            "copies",
+            "deliveries",
+            "host instance queue_id generation recipient last_attempt sent forwarded"
+            + self._orig_to(),
+            f"SELECT {names}, {self._recipient} AS recipient, last_attempt, "
+            f"sent - forwarded AS copies FROM deliveries{self._where('sent > forwarded')}",
+            finish=f"SELECT {names}, list(recipient ORDER BY last_attempt), "
+            f"list(copies ORDER BY last_attempt) FROM partials0 GROUP BY {names}",
+        )
 
+    def postscreen(self) -> Query:
+        """Events of postscreen, by address."""
+        return self._query(
+            "postscreen",
+            "mail",
+            "event detail client_ip",
+            "SELECT 'postscreen' AS kind, replace(substr(event, 12), '_', ' ') || "
+            "CASE event WHEN 'postscreen_pass' THEN coalesce(' ' || lower(detail), '') ELSE '' END "
+            "AS name, coalesce(client_ip, '') AS text, count(*) AS lines "
+            f"FROM mail{self._where()} GROUP BY ALL",
+            dict.fromkeys(("kind", "name", "text"), _GROUP) | {"lines": _SUM},
+            event=[event for event in EVENTS if event.startswith("postscreen_")],
+        )
 
-def _with_condition(query: str, condition: str) -> str:
-    """Return a query over the rows that meet a condition as well; it has one relation."""
-    head, relation, tail = _cut(query)
-    if tail.startswith(" WHERE "):
-        groups = tail.find(" GROUP BY ")
-        wanted, rest = (tail[7:groups], tail[groups:]) if groups >= 0 else (tail[7:], "")
-        return f"{head}{relation} WHERE ({wanted}) AND {condition}{rest}"
-    return f"{head}{relation} WHERE {condition}{tail}"
+    def unprocessed(self) -> Query:
+        """Postfix lines that the grammar does not know, whole."""
+        stamp = "strftime(time, '%b %e %H:%M:%S')"
+        pid = "coalesce('[' || pid || ']', '')"
+        return self._query(
+            "unprocessed",
+            "mail",
+            "time host process pid event message",
+            f"SELECT concat_ws(' ', {stamp}, host, process || {pid} || ': ' || message) AS line "
+            f"FROM mail{self._where()}",
+            event=["other"],
+        )
 
+    def _orig_to(self) -> str:
+        return " orig_to" if self._arguments.use_orig_to else ""
 
-def _cut(query: str) -> tuple[str, str, str]:
-    for relation in ("mail", "messages", "deliveries"):
-        before, found, after = query.partition(f" FROM {relation}")
-        if found and not after[:1].isalpha():
-            return before, found, after
-    raise AssertionError(query)
+    def _where(self, condition: str = "") -> str:
+        if condition and self._own:
+            return f" WHERE ({condition}) AND {self._own}"
+        return f" WHERE {condition or self._own}" if condition or self._own else ""
+
+    def _query(
+        self,
+        name: str,
+        relation: str,
+        columns: str,
+        map_sql: str,
+        merged: Mapping[str, str] | None = None,
+        finish: str = "SELECT * FROM partials0",
+        **picked: Collection[str],
+    ) -> Query:
+        """Return a query.
+
+        ``merged`` says of each column how its partials become one; None: rows stay as they are.
+        Only rows with the ``picked`` values are handed to it.
+        """
+        combine = ""
+        if merged is not None:
+            items = ", ".join(how.format(column) for column, how in merged.items())
+            keys = ", ".join(column for column, how in merged.items() if how == _GROUP)
+            combine = f"SELECT {items} FROM partials" + (f" GROUP BY {keys}" if keys else "")
+        read = frozenset(columns.split()) | ({"instance"} if self._own else frozenset())
+        return Query(
+            name=name,
+            relation=relation,
+            columns=read,
+            branches=(Branch(map_sql, combine),),
+            finish_sql=finish,
+            map_only=merged is None,
+            limit=None,
+            picked={column: frozenset(values) for column, values in picked.items()},
+        )

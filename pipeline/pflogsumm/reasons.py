@@ -11,6 +11,10 @@ import re
 
 DEFERRAL_LENGTH, BOUNCE_LENGTH, NOTICE_LENGTH, CHECK_LENGTH = 65, 66, 66, 64
 PIPELINING = "Improper use of SMTP command pipelining"
+_OWN = re.compile(
+    rf"\d{{3}} ({PIPELINING}|Message size exceeds fixed limit|Server configuration "
+    "(?:error|problem));"
+)
 
 
 def shorten(text: str, length: int) -> str:
@@ -68,15 +72,9 @@ def name_local(reason: str) -> str:
 
     Asked after `refusal_reason`, and with ``--verbose-msg-detail`` alone.
     """
-    for own, prefix in (
-        (PIPELINING, ""),
-        ("Message size exceeds fixed limit", ""),
-        ("Server configuration error", "(Local) "),
-        ("Server configuration problem", "(Local) "),
-    ):
-        if re.search(rf"\d{{3}} {own};", reason):
-            return prefix + own
-    return reason
+    if ";" not in reason or not (found := _OWN.search(reason)):
+        return reason
+    return f"(Local) {found[1]}" if found[1].startswith("Server") else found[1]
 
 
 def find_parties(text: str) -> tuple[str, str]:
