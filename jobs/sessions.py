@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import pyarrow as pa  # noqa: TC002  # jobs are read by people
+
 from pipeline.pflogsumm.connections import COLUMNS, RELATION, combine, map  # noqa: A004
 from pipeline.pflogsumm.connections import finish as finish_hours
 
 __all__ = ["COLUMNS", "RELATION", "combine", "finish", "map"]
 
 
-def finish(table):  # type: ignore[no-untyped-def]
+def finish(table: pa.Table) -> pa.Table:
     """Return day, client, sessions, their seconds in all and the longest."""
     hours = finish_hours(table)
     days = hours.group_by(["day", "client"]).aggregate(

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 #: Bytes of a pile that stay in memory.
 PILE_BYTES = 16 << 20
 #: Rows of a partition, roughly: what is merged at once.
-PARTITION_ROWS = 400_000
+PARTITION_ROWS = 200_000
 MAX_PARTITIONS = 256
 
 
@@ -169,7 +169,8 @@ def _deal(pile: Pile, key: str, n: int) -> list[Pile]:
 
 def _batches(pile: Pile) -> Iterator[tuple[pa.Table, bool]]:
     """Yield a pile's rows, about `PILE_BYTES` at a time, and whether that is all of them."""
-    n_bytes, held = 0, []
+    n_bytes = 0
+    held: list[pa.Table] = []
     is_all = True
     for table in pile.tables():
         if held and n_bytes + table.nbytes > PILE_BYTES:

@@ -73,8 +73,8 @@ _RENUMBERED = {
     "_m": "SELECT p.message AS fid, f.* EXCLUDE (fid, place) REPLACE (f.is_sealed OR p.has_begun "
     f"AS is_sealed) FROM {_PLACED.format('_m')} AS f JOIN _p AS p USING (place) ORDER BY place",
     "_d": "SELECT p.message AS fid, f.* EXCLUDE (fid, place) "
-    f"FROM {_PLACED.format('_d')} AS f JOIN (SELECT DISTINCT fid, message FROM _p) AS p USING (fid) "
-    "ORDER BY f.place",
+    f"FROM {_PLACED.format('_d')} AS f "
+    "JOIN (SELECT DISTINCT fid, message FROM _p) AS p USING (fid) ORDER BY f.place",
     "_e": "SELECT * FROM _e",  # names its message by host and queue id
 }
 _NUMBERED = (

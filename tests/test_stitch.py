@@ -116,7 +116,7 @@ def _differs(files, way, found) -> list[str]:
 
 @pytest.mark.parametrize("way", _WAYS)
 @given(files=mail_files())
-@settings(max_examples=60)
+@settings(max_examples=15)
 def test_messages_are_those_of_the_rules(tmp_path_factory, way, files):
     """An independent reading, line by line, gives the same messages and deliveries."""
     assume(not is_ambiguous(read_messages(read_lines(files))))
@@ -127,7 +127,7 @@ def test_messages_are_those_of_the_rules(tmp_path_factory, way, files):
 
 @pytest.mark.parametrize("way", _WAYS)
 @given(files=mail_files(), data=st.data())
-@settings(max_examples=60)
+@settings(max_examples=15)
 def test_any_cut_gives_the_same_messages(tmp_path_factory, way, files, data):
     """Splits, blocks, tables, early joins, spilling, partitions, order of arguments: nothing shows."""
     assume(not is_ambiguous(read_messages(read_lines(files))))

@@ -314,6 +314,29 @@ def pictures_group(corpus: Corpus) -> Group:
     )
 
 
+def mail_group(corpus: Corpus) -> Group:
+    """The mail jobs: against the engine's own main job, and against pflogsumm."""
+    text = [corpus.path("plain.log")]
+    return Group(
+        f"mail, plain {corpus.size_gb:g} GB",
+        (
+            peers.job("sawlog volume", "volume", text),
+            peers.job("sawlog retries", "retries", text),
+            peers.job("sawlog senders", "senders", text),
+            peers.job("sawlog mail", "mail", text),
+            peers.sawlog_pflogsumm(text),
+            peers.pflogsumm(text),
+        ),
+        (
+            Goal(_whole("sawlog retries"), 1.5, _whole("sawlog volume")),
+            Goal(_whole("sawlog senders"), None, _whole("sawlog volume")),
+            Goal(_whole("sawlog mail"), 1 / 20, _whole("pflogsumm")),
+            Goal(_whole("sawlog pflogsumm"), 1 / 20, _whole("pflogsumm")),
+        ),
+        corpus.plain_bytes,
+    )
+
+
 def dask_group(corpus: Corpus) -> Group:
     """dask.bag, which is too slow for the larger sizes."""
     text = [corpus.path("plain.log")]
@@ -358,7 +381,8 @@ def plan_groups(corpora: Sequence[Corpus]) -> list[Group]:
             ("zstd", "zstd.log.zst", "one.log.zst"),
         ):
             groups.append(sizes_group(corpora, form, name, one_line))
-    groups += [pictures_group(small), dask_group(small)]
+    largest = max((c for c in corpora if c.size_gb <= 0.5), key=lambda c: c.size_gb, default=small)
+    groups += [mail_group(largest), pictures_group(small), dask_group(small)]
     if small.has_other_compressions:
         groups.append(others_group(small))
     return groups

@@ -54,6 +54,25 @@ def sawlog(
     return Command(name, tuple(argv), check=check, **flags)
 
 
+def job(name: str, job_name: str, paths: Sequence[str], *options: str) -> Command:
+    """Return another of sawlog's jobs, started likewise."""
+    argv = [sys.executable, "-m", "pipeline", job_name, *paths, "--to", "json", "-q"]
+    argv += ["--workers", str(N_WORKERS), "--nice", "0", *options]
+    return Command(name, tuple(argv))
+
+
+def sawlog_pflogsumm(paths: Sequence[str]) -> Command:
+    """Return the report in pflogsumm's own layout."""
+    argv = (sys.executable, "-m", "pipeline", "pflogsumm", "--workers", str(N_WORKERS), *paths)
+    return Command("sawlog pflogsumm", argv)
+
+
+def pflogsumm(paths: Sequence[str]) -> Command:
+    """Return the original, as cron starts it; and ours, by the same arguments."""
+    missing = "" if shutil.which("pflogsumm") else "pflogsumm"
+    return Command("pflogsumm", ("pflogsumm", *paths), missing=missing)
+
+
 def mawk(name: str, corpus: Corpus, paths: Sequence[str], program: str, cat: str = "") -> Command:
     """Return mawk's volume table, behind a decompressor where ``cat`` names one."""
     files = shlex.join(paths)
