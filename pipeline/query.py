@@ -123,7 +123,7 @@ def _plan_reports(jobs: Sequence[Job], settings: Settings) -> dict[str, Plan]:
         for job in sections:
             values |= job.values(_own(job, settings.parameters, jobs))
         texts = {job.name: job.sql(settings.by) for job in sections}
-        plans |= plan_report(tables, texts, RELATIONS, values)
+        plans |= plan_report(tables, texts, RELATIONS, values, STITCHED)
     return plans
 
 

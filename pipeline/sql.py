@@ -165,6 +165,7 @@ def plan_report(
     sections: Mapping[str, str],
     relations: Mapping[str, Mapping[str, str]],
     parameters: Mapping[str, object] | None = None,
+    unordered: Collection[str] = (),
 ) -> dict[str, Plan]:
     """Take the SELECTs of a report apart, in one go: what they share is planned once.
 
@@ -174,7 +175,7 @@ def plan_report(
         ``WITH …``, the tables that sections share; may be empty.
     sections : mapping of str to str
         One SELECT each, by the section's name.
-    relations, parameters
+    relations, parameters, unordered
         As in `plan_query`.
 
     Returns
@@ -195,7 +196,7 @@ def plan_report(
     counts = ", ".join(f"(SELECT count(*) FROM {name})" for name in names.values())
     sql = f"{head} {ctes}\nSELECT {counts}"
     with Parser(relations) as parser:
-        plans = _Planner(parser, sql, relations, parameters or {}).plan_sections()
+        plans = _Planner(parser, sql, relations, parameters or {}, unordered).plan_sections()
     return {name: plans[own] for name, own in names.items()}
 
 
