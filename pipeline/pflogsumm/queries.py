@@ -184,7 +184,9 @@ class _Maker:
 
     def notices(self) -> Query:
         """Warnings and worse, and what master says."""
-        kinds = "WHEN 'warning' THEN 'warnings' WHEN 'fatal' THEN 'fatals' WHEN 'panic' THEN 'panics'"
+        kinds = (
+            "WHEN 'warning' THEN 'warnings' WHEN 'fatal' THEN 'fatals' WHEN 'panic' THEN 'panics'"
+        )
         return self._query(
             "notices",
             "mail",
@@ -204,7 +206,9 @@ class _Maker:
     def connect_errors(self) -> Query:
         """Failed connects of smtp, by reason and host."""
         where = self._where("daemon = 'smtp'")
-        host = "CASE WHEN contains(reason, '; address ') THEN relay ELSE split_part(relay, '[', 1) END"
+        host = (
+            "CASE WHEN contains(reason, '; address ') THEN relay ELSE split_part(relay, '[', 1) END"
+        )
         return self._query(
             "connect_errors",
             "mail",
