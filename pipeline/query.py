@@ -123,7 +123,7 @@ def _plan_reports(jobs: Sequence[Job], settings: Settings) -> dict[str, Plan]:
         for job in sections:
             values |= job.values(_own(job, settings.parameters, jobs))
         texts = {job.name: job.sql(settings.by) for job in sections}
-        plans |= plan_report(tables, texts, RELATIONS, values)
+        plans |= plan_report(tables, texts, RELATIONS, values, STITCHED)
     return plans
 
 
@@ -147,7 +147,7 @@ def _plan_job(job: Job, by: Sequence[str] | None, given: Mapping[str, str]) -> P
         from pipeline.python_job import plan_python
 
         return plan_python(job, RELATIONS)
-    return plan_query(job.sql(by), RELATIONS, job.values(given))
+    return plan_query(job.sql(by), RELATIONS, job.values(given), unordered=STITCHED)
 
 
 def _own(job: Job, given: Mapping[str, str], jobs: Sequence[Job]) -> Mapping[str, str]:

@@ -9,7 +9,6 @@ import pyarrow as pa
 from pipeline import duck
 from pipeline.at_hand import at_hand
 from pipeline.combine import combine_tables
-from pipeline.relations import STITCHED
 from pipeline.sql import Query
 from pipeline.stitch import stitch_all
 
@@ -74,10 +73,6 @@ def _in_order(mapped: Mapped) -> list[Fragments]:
 def _finish_query(query: Query | PythonQuery, branches: list[list[pa.Table]]) -> pa.Table:
     if not isinstance(query, Query):
         return query.module.finish(combine_tables(branches[0], query, query.branches[0]))
-    if query.map_only and query.relation in STITCHED:
-        # Messages come as they become whole, in an order that the splits decide.
-        branches = [[_run("SELECT * FROM rows ORDER BY ALL", {"rows": pa.concat_tables(tables)})]
-                    for tables in branches]  # fmt: skip
     merged = {
         f"partials{k}": pa.concat_tables(tables)
         if query.map_only or len(tables) == 1  # combining one partial gives itself

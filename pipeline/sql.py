@@ -33,7 +33,7 @@ from pipeline.sql_tree import (
 from pipeline.sql_types import is_lost, needs_restoring
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
 
 #: The CTEs that the sections of a report become.
@@ -124,6 +124,7 @@ def plan_query(
     sql: str,
     relations: Mapping[str, Mapping[str, str]],
     parameters: Mapping[str, object] | None = None,
+    unordered: Collection[str] = (),
 ) -> Plan:
     """Take a SELECT over relations apart.
 
@@ -135,6 +136,8 @@ def plan_query(
         Relations that it may read: name to columns, in order, with their DuckDB types.
     parameters : mapping of str to object, optional
         Values for ``$name`` in the text; bound into the tree as constants.
+    unordered : collection of str, optional
+        Relations whose rows come in an order that the splits decide: no result may depend on it.
 
     Returns
     -------
@@ -154,7 +157,7 @@ def plan_query(
     'SELECT * FROM _q0'
     """
     with Parser(relations) as parser:
-        return _Planner(parser, sql, relations, parameters or {}).plan()
+        return _Planner(parser, sql, relations, parameters or {}, unordered).plan()
 
 
 def plan_report(
@@ -162,6 +165,7 @@ def plan_report(
     sections: Mapping[str, str],
     relations: Mapping[str, Mapping[str, str]],
     parameters: Mapping[str, object] | None = None,
+    unordered: Collection[str] = (),
 ) -> dict[str, Plan]:
     """Take the SELECTs of a report apart, in one go: what they share is planned once.
 
@@ -171,7 +175,7 @@ def plan_report(
         ``WITH …``, the tables that sections share; may be empty.
     sections : mapping of str to str
         One SELECT each, by the section's name.
-    relations, parameters
+    relations, parameters, unordered
         As in `plan_query`.
 
     Returns
@@ -192,7 +196,7 @@ def plan_report(
     counts = ", ".join(f"(SELECT count(*) FROM {name})" for name in names.values())
     sql = f"{head} {ctes}\nSELECT {counts}"
     with Parser(relations) as parser:
-        plans = _Planner(parser, sql, relations, parameters or {}).plan_sections()
+        plans = _Planner(parser, sql, relations, parameters or {}, unordered).plan_sections()
     return {name: plans[own] for name, own in names.items()}
 
 
@@ -203,7 +207,9 @@ class _Planner:
         sql: str,
         relations: Mapping[str, Mapping[str, str]],
         parameters: Mapping[str, object],
+        unordered: Collection[str],
     ) -> None:
+        self.unordered = unordered
         self.parser = parser
         self.sql = sql
         self.columns = relations
@@ -293,6 +299,7 @@ class _Planner:
         assert relation is not None
         select = {**read.select, "cte_map": {"map": self._carried(read)}}
         scope = make_scope(self.parser, select, relation, self.columns[relation], self.sql)
+        scope = replace(scope, is_ordered=relation not in self.unordered)
         names, types = self._describe(scope)
         for column, kind in zip(names, types, strict=True):
             if is_lost(kind):

@@ -89,7 +89,7 @@ NULLS_LAST = {
 _ADDITIVE = words("count count_if count_star countif fsum kahan_sum sum sum_no_overflow sumkahan")
 #: With two arguments these name the n best, which has no state.
 _BEST = frozenset({"max", "min"})
-_BEST_BY = frozenset(name for name in ORDERED if name.startswith("arg") or name.endswith("_by"))
+BEST_BY = frozenset(name for name in ORDERED if name.startswith("arg") or name.endswith("_by"))
 #: quantile_cont(0.5 ORDER BY x) is quantile_cont(x, 0.5).
 QUANTILES = frozenset({"quantile_cont", "quantile_disc"})
 
@@ -126,7 +126,7 @@ def kind_of(call: Node) -> str:
     has_order = bool(call["order_bys"]["orders"])
     if name in REFUSED:
         return f"refused: {REFUSED[name]}"
-    if name in _BEST_BY and n_arguments > 2:
+    if name in BEST_BY and n_arguments > 2:
         return "refused: use list(value ORDER BY measure DESC)[1:n]"
     if name == "mode" and has_order:
         return "refused: leave out the ORDER BY; of values equally frequent it takes the first"

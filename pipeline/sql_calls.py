@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipeline.sql_aggregates import FIRST_IN_ORDER, NULLS_LAST, ORDERED, QUANTILES
+from pipeline.sql_aggregates import BEST_BY, FIRST_IN_ORDER, NULLS_LAST, ORDERED, QUANTILES
 from pipeline.sql_tree import Node, Parser, is_expression, literal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-def normal_call(parser: Parser, call: Node) -> Node:
+def normal_call(parser: Parser, call: Node, *, is_ordered: bool = True) -> Node:
     """Return an aggregate call without what makes no difference to its result.
 
     An ORDER BY inside makes DuckDB's state hold every row, so it goes where it can: order-free
     aggregates drop it, ``first(x ORDER BY y)`` becomes an ``arg_min``, and
     ``quantile_cont(0.3 ORDER BY x DESC)`` becomes ``quantile_cont(x, -0.3)``.
+
+    Where rows come in no order (``is_ordered``), the least value is the first of equals.
     """
     call = {**call, "alias": ""}
     name = call["function_name"].lower()
+    if not is_ordered and not call["distinct"]:
+        call = _without_ties(parser, call, name)
     orders = call["order_bys"]["orders"]
     if name in NULLS_LAST and len(call["arguments"]) == 2 and not orders and not call["distinct"]:
         return _by_sort_key(parser, call, name)
@@ -38,6 +42,32 @@ def normal_call(parser: Parser, call: Node) -> Node:
     if name not in ORDERED:
         return _with(call, [argument["expression"] for argument in call["arguments"]])
     return call
+
+
+def _without_ties(parser: Parser, call: Node, name: str) -> Node:
+    """Return a call whose result does not depend on the order of rows that its measure ties."""
+    orders = call["order_bys"]["orders"]
+    values = [argument["expression"] for argument in call["arguments"]]
+    if orders and name in ORDERED and values:
+        by_value = {**orders[0], "type": "ORDER_DEFAULT", "null_order": "ORDER_DEFAULT"}
+        orders = [*orders, {**by_value, "expression": values[0]}]
+        return {**call, "order_bys": {**call["order_bys"], "orders": orders}}
+    if name not in BEST_BY or len(values) != 2 or name in NULLS_LAST:
+        return call
+    value, measure = values
+    # A sort key is never NULL, and rows whose measure is NULL don't count.
+    known = parser.expression("a IS NOT NULL")
+    known["children"] = [measure]
+    if call["filter"]:
+        both = parser.expression("a AND b")
+        both["children"] = [known, call["filter"]]
+        known = both
+    by_value = "DESC NULLS FIRST" if "max" in name else "ASC NULLS LAST"
+    spelled = [parser.expression(literal(text)) for text in ("ASC NULLS LAST", by_value)]
+    key = _with(
+        parser.expression("create_sort_key(1, 'ASC')"), [measure, spelled[0], value, spelled[1]]
+    )
+    return _with({**call, "filter": known}, [value, key])
 
 
 def _with(call: Node, arguments: Sequence[Node]) -> Node:

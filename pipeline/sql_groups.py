@@ -103,7 +103,7 @@ class Groups:
         raise self.scope.unknown(node)
 
     def _call_name(self, call: Node) -> str:
-        call = normal_call(self.scope.parser, call)
+        call = normal_call(self.scope.parser, call, is_ordered=self.scope.is_ordered)
         names = list(self.calls)
         same = canonical(call)
         if same not in self.calls:

@@ -61,6 +61,7 @@ class Scope:
     sql: str
     aliases: Mapping[str, Node] = field(default_factory=dict)
     doubled: frozenset[str] = _NOTHING  # aliases of two different items: DuckDB takes either
+    is_ordered: bool = True  # rows come in the order of the lines, however those are cut
 
     def error(self, message: str, node: Node) -> QueryError:
         """Return an error that points at a node."""

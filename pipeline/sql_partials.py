@@ -74,6 +74,12 @@ class Partials:
                 f" bring groups together: {function}(x ORDER BY time)",
                 call,
             )
+        if in_order and not call["distinct"] and not self.scope.is_ordered:
+            raise self.scope.error(
+                f"{function}() needs an ORDER BY inside it: the rows of {self.scope.relation} come"
+                f" in no order: {function}(x ORDER BY time)",
+                call,
+            )
         if kind in ("split", "last"):
             self.state_calls["s" + name[1:]] = (call, kind)
         else:
@@ -224,7 +230,8 @@ class Partials:
             return f"SELECT DISTINCT * FROM ({rows})", "SELECT DISTINCT * FROM partials"
         # Values stay in the order in which they came first: mode() takes the first of equals.
         names, count = _commas(kinds), values.count_name
-        in_order = f"GROUP BY {names} ORDER BY min(_place)"
+        first = "min(_place)" if self.scope.is_ordered else names
+        in_order = f"GROUP BY {names} ORDER BY {first}"
         placed = "(SELECT *, row_number() OVER () AS _place FROM {})"
         total = f"CAST(sum({count}) AS BIGINT) AS {count}"
         return (

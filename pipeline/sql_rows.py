@@ -84,13 +84,15 @@ def _stream(
         body["where_clause"] = scope.resolve(select["where_clause"])
     cells = [f"c{i}" for i in range(len(names))]
     casts = ", ".join(_sent(scope, c, kind) for c, kind in zip(cells, types, strict=True))
-    cut = "" if n_rows is None else f" LIMIT {n_rows}"
+    in_order = "" if scope.is_ordered else " ORDER BY ALL"
+    cut = "" if n_rows is None else f"{in_order} LIMIT {n_rows}"
     rows = f"SELECT {casts} FROM ({parser.text(body)}) AS _r({', '.join(cells)}){cut}"
     fields = ", ".join(
         f"{restored(quote(c), kind)} AS {quote(name)}"
         for c, name, kind in zip(cells, names, types, strict=True)
     )
-    finish = {**parser.parse(f"SELECT {fields} FROM partials0"), "modifiers": select["modifiers"]}
+    finish = parser.parse(f"SELECT {fields} FROM (SELECT * FROM partials0{in_order})")
+    finish["modifiers"] = select["modifiers"]
     return Pieces(
         branches=((rows, f"SELECT * FROM partials{cut}"),),
         finish_sql=parser.text(finish),
@@ -109,6 +111,7 @@ def _collect(scope: Scope, names: Sequence[str], touched: Sequence[str]) -> Piec
     back = ", ".join(
         f"{restored(quote(name), kind)} AS {quote(name)}" for name, kind in kinds.items()
     )
+    in_order = "" if scope.is_ordered else " ORDER BY ALL"
     top = _top_order(scope) if not any(is_lost_in_partial(k) for k in kinds.values()) else None
     map_sql, combine_sql = f"SELECT {sent} FROM ({rows})", "SELECT * FROM partials"
     if top is not None:
@@ -118,7 +121,7 @@ def _collect(scope: Scope, names: Sequence[str], touched: Sequence[str]) -> Piec
         **select,
         "select_list": _stars_over(select["select_list"], touched),
         "where_clause": None,
-        "from_table": _subquery(scope, parser.parse(f"SELECT {back} FROM partials0")),
+        "from_table": _subquery(scope, parser.parse(f"SELECT {back} FROM partials0{in_order}")),
     }
     fields = ", ".join(quote(name) for name in names)
     return Pieces(
@@ -210,6 +213,8 @@ def _top(scope: Scope, top: tuple[list[Node], int], rows: str) -> str:
     """Return the first rows in an order; ties stay in file order, whatever the splits."""
     parser = scope.parser
     orders, n_rows = top
+    if not scope.is_ordered:
+        rows = f"SELECT * FROM ({rows}) ORDER BY ALL"
     select = parser.parse(
         f"SELECT * EXCLUDE (_place) FROM (SELECT *, row_number() OVER () AS _place FROM ({rows}))"
         f" AS {quote(scope.qualifier)} ORDER BY _place LIMIT {n_rows}"

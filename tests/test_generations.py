@@ -90,13 +90,17 @@ class Numbered:
 
 
 def _ints(kind: str, values: list[int]) -> memoryview:
-    return memoryview(bytearray(struct.pack(f"{len(values) or 1}{kind}", *values or [0]))).cast(kind)
+    return memoryview(bytearray(struct.pack(f"{len(values) or 1}{kind}", *values or [0]))).cast(
+        kind
+    )
 
 
 @pytest.mark.skipif(
     not is_compiled(compiled), reason="the kernels are not compiled here: nothing to compare"
 )
-@given(tables=st.lists(st.lists(_row, max_size=12), max_size=4), first=st.sampled_from([0, 7 << 40]))
+@given(
+    tables=st.lists(st.lists(_row, max_size=12), max_size=4), first=st.sampled_from([0, 7 << 40])
+)
 @settings(deadline=None)
 def test_compiled_equals_reference(tables, first):
     """The compiled kernel and its source, interpreted, write the same everywhere."""
@@ -194,7 +198,11 @@ def test_many_ids_are_told_apart(n_open):
     assert [(k + 1, O, 1) for k in range(n_open)] == kernel.table(opened)
 
     for day in range(20):
-        rows = [Row(b"GONE%04d%07d" % (day % 3, k), phase, day) for k in range(9_000) for phase in (O, X)]
+        rows = [
+            Row(b"GONE%04d%07d" % (day % 3, k), phase, day)
+            for k in range(9_000)
+            for phase in (O, X)
+        ]
         given = [number for number, _, _ in kernel.table(rows)]
         before = n_open + 9_000 * day
         assert [before + 1 + k // 2 for k in range(18_000)] == given

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-import gzip
 from contextlib import ExitStack
 from functools import cache, partial
 from pathlib import Path
 from unittest.mock import patch
 
 import pytest
-import zstandard
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from pipeline import at_hand, run, shuffle, stitch
 from pipeline import map as map_stage
 from pipeline.job import sql_job
-from pipeline.reduce import reduce_partials
 from pipeline.run import run_jobs
 from pipeline.scan import LineScanner
 from pipeline.settings import Settings
 from tests.support.stitch_logs import mail_files
-from tests.support.stitch_oracle import delivery_rows, is_ambiguous, message_rows, read_lines, read_messages
+from tests.support.stitch_oracle import (
+    delivery_rows,
+    is_ambiguous,
+    message_rows,
+    read_lines,
+    read_messages,
+)
 
 # What depends on other messages is known at the end of the run only; without it whole messages
 # are queried as they are found, which is another way through the engine.
@@ -61,8 +64,10 @@ def _differences(expected, found) -> list[str]:
         other = {name: other.get(name) for name in row}
         if row != other:
             names = [name for name in row if row[name] != other[name]]
-            said.append(f"{[*row.values()][:4]}: " + ", ".join(
-                f"{name} {row[name]!r}, found {other[name]!r}" for name in names))
+            said.append(
+                f"{[*row.values()][:4]}: "
+                + ", ".join(f"{name} {row[name]!r}, found {other[name]!r}" for name in names)
+            )
     return said
 
 
@@ -116,7 +121,7 @@ def _differs(files, way, found) -> list[str]:
 
 @pytest.mark.parametrize("way", _WAYS)
 @given(files=mail_files())
-@settings(max_examples=60)
+@settings(max_examples=15)
 def test_messages_are_those_of_the_rules(tmp_path_factory, way, files):
     """An independent reading, line by line, gives the same messages and deliveries."""
     assume(not is_ambiguous(read_messages(read_lines(files))))
@@ -127,7 +132,7 @@ def test_messages_are_those_of_the_rules(tmp_path_factory, way, files):
 
 @pytest.mark.parametrize("way", _WAYS)
 @given(files=mail_files(), data=st.data())
-@settings(max_examples=60)
+@settings(max_examples=15)
 def test_any_cut_gives_the_same_messages(tmp_path_factory, way, files, data):
     """Splits, blocks, tables, early joins, spilling, partitions, order of arguments: nothing shows."""
     assume(not is_ambiguous(read_messages(read_lines(files))))

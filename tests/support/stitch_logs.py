@@ -16,7 +16,23 @@ _KEYS = tuple(
     for instance in ("postfix", "postfix-out")
 )
 # Seconds between two lines. Clocks step back a little, or by an hour in autumn.
-_STEPS = (0, 1, 1, 1, 2, 7, 60, 3000, 3601, 86_400, 5 * 86_400, 5 * 86_400 + 1, 6 * 86_400, -1, -3600)
+_STEPS = (
+    0,
+    1,
+    1,
+    1,
+    2,
+    7,
+    60,
+    3000,
+    3601,
+    86_400,
+    5 * 86_400,
+    5 * 86_400 + 1,
+    6 * 86_400,
+    -1,
+    -3600,
+)
 _PEOPLE = ("a@x.example", "b@x.example", "")
 
 _client = st.sampled_from(
@@ -30,7 +46,11 @@ _outcome = st.sampled_from(
     [
         ("sent", "2.0.0", "250 2.0.0 Ok"),
         ("deferred", "4.4.1", "connect to mx.example[198.51.100.1]:25: Connection timed out"),
-        ("deferred", "4.2.0", "host mx.example[198.51.100.1] said: 450 4.2.0 <r@x.example>: Greylisted"),
+        (
+            "deferred",
+            "4.2.0",
+            "host mx.example[198.51.100.1] said: 450 4.2.0 <r@x.example>: Greylisted",
+        ),
         ("bounced", "5.1.1", "host mx.example[198.51.100.1] said: 550 5.1.1 no such user"),
     ]
 )
@@ -41,12 +61,16 @@ _child = st.sampled_from(_IDS)
 def _delivery(draw: st.DrawFn) -> tuple[str, str]:
     daemon = draw(st.sampled_from(["smtp", "smtp", "local", "lmtp", "error"]))
     status, dsn, reason = draw(_outcome)
-    relay = draw(st.sampled_from(["none", "mx.example[198.51.100.1]:25", "127.0.0.1[127.0.0.1]:10025"]))
+    relay = draw(
+        st.sampled_from(["none", "mx.example[198.51.100.1]:25", "127.0.0.1[127.0.0.1]:10025"])
+    )
     link = draw(st.sampled_from(["", "", "queued", "forwarded"]))
     if link:
         status, dsn = "sent", "2.0.0"
         child = draw(_child)
-        reason = f"forwarded as {child}" if link == "forwarded" else f"250 2.0.0 Ok: queued as {child}"
+        reason = (
+            f"forwarded as {child}" if link == "forwarded" else f"250 2.0.0 Ok: queued as {child}"
+        )
     person = draw(st.sampled_from(_PEOPLE[:2]))
     orig_to = draw(st.sampled_from(["", "", "orig_to=<list@x.example>, "]))
     delay = draw(st.sampled_from(["0.4", "1.25", "86400", "3"]))
@@ -71,7 +95,10 @@ def _event(draw: st.DrawFn) -> tuple[str, str]:
         return "cleanup", f"message-id=<{draw(st.sampled_from('mn'))}@x.example>"
     if kind == "active":
         size, nrcpt = draw(st.sampled_from([(1, 1), (777_000, 2)]))
-        return "qmgr", f"from=<{draw(st.sampled_from(_PEOPLE))}>, size={size}, nrcpt={nrcpt} (queue active)"
+        return (
+            "qmgr",
+            f"from=<{draw(st.sampled_from(_PEOPLE))}>, size={size}, nrcpt={nrcpt} (queue active)",
+        )
     if kind == "delivery":
         return draw(_delivery())
     if kind == "removed":
@@ -90,7 +117,10 @@ def _event(draw: st.DrawFn) -> tuple[str, str]:
         return "qmgr", "from=<a@x.example>, status=expired, returned to sender"
     if kind == "bounce":
         return "bounce", f"sender non-delivery notification: {draw(_child)}"
-    return "smtp", "host mx.example[198.51.100.1] said: 450 4.2.0 Greylisted (in reply to RCPT TO command)"
+    return (
+        "smtp",
+        "host mx.example[198.51.100.1] said: 450 4.2.0 Greylisted (in reply to RCPT TO command)",
+    )
 
 
 @st.composite
@@ -103,7 +133,11 @@ def mail_lines(draw: st.DrawFn, max_lines: int = 40) -> list[bytes]:
         now += timedelta(seconds=draw(st.sampled_from(_STEPS)))
         host, instance, queue_id = draw(st.sampled_from(keys))
         service, text = draw(_event())
-        text = draw(st.sampled_from([f"{queue_id}: {text}"] * 12 + [f"NOQUEUE: {text}", "connect from unknown[unknown]"]))
+        text = draw(
+            st.sampled_from(
+                [f"{queue_id}: {text}"] * 12 + [f"NOQUEUE: {text}", "connect from unknown[unknown]"]
+            )
+        )
         process = draw(st.sampled_from([f"{instance}/{service}[7]"] * 9 + ["dovecot[8]"]))
         line = f"{now.isoformat()} {host} {process}: {text}"
         lines.append(draw(st.sampled_from([line] * 20 + ["no stamp here"])).encode() + b"\n")
