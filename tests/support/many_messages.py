@@ -17,8 +17,10 @@ _LINES = (
     (0, "qmgr[73]: {id}: from=<s{s}@example.org>, size={size}, nrcpt=1 (queue active)"),
     (
         3,
-        "smtp[74]: {id}: to=<r{r}@example.net>, relay=mx.example.net[192.0.2.9]:25, delay=1.2, "
-        "delays=0.1/0/0.5/0.6, dsn=2.0.0, status=sent (250 2.0.0 Ok: queued as {n:X})",
+        (
+            "smtp[74]: {id}: to=<r{r}@example.net>, relay=mx.example.net[192.0.2.9]:25, delay=1.2, "
+            "delays=0.1/0/0.5/0.6, dsn=2.0.0, status=sent (250 2.0.0 Ok: queued as {n:X})"
+        ),
     ),
     (3, "qmgr[73]: {id}: removed"),
 )
