@@ -62,8 +62,8 @@ def _without_ties(parser: Parser, call: Node, name: str) -> Node:
         both = parser.expression("a AND b")
         both["children"] = [known, call["filter"]]
         known = both
-    by_value = "DESC NULLS FIRST" if "max" in name else "ASC NULLS LAST"
-    spelled = [parser.expression(literal(text)) for text in ("ASC NULLS LAST", by_value)]
+    in_order = "DESC NULLS FIRST" if "max" in name else "ASC NULLS LAST"
+    spelled = [parser.expression(literal(order)) for order in ("ASC NULLS LAST", in_order)]
     key = _with(
         parser.expression("create_sort_key(1, 'ASC')"), [measure, spelled[0], value, spelled[1]]
     )
