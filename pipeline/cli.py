@@ -30,6 +30,7 @@ EXIT_INTERRUPTED = 130
 
 #: Before the names of the options that a job's own parameters are.
 _OWN = "own_"
+_HELP = ["-h", "--help"]
 _STDOUT_ERRORS = (errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EFBIG, errno.EBADF)
 
 
@@ -107,7 +108,7 @@ class _Commands(clicks.Group):
 
 @clicks.group(
     cls=_Commands,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    context_settings={"help_option_names": _HELP, "max_content_width": 100},
     subcommand_metavar="JOB[,JOB…] [OPTIONS] SOURCE…",
 )
 @click.version_option(package_name="sawlog")
@@ -127,9 +128,7 @@ def _job_command(names: str) -> click.Command:
 
     asked = [find_job(name) for name in names.split(",")]
     jobs = with_sections(asked)
-    if len({job.name for job in jobs}) != len(jobs):
-        raise UsageError(f"a job is named twice, or two job files have the same name: {names}")
-    parameters = {p.name: p for job in asked for p in job.parameters}
+    parameters = {p.name: p for job in jobs for p in job.parameters}
 
     @clicks.command(names, help="\n\n".join(map(_describe, asked)))
     @shared_options
@@ -144,7 +143,8 @@ def _job_command(names: str) -> click.Command:
         title = " · ".join(job.question if job.sections else job.name for job in asked)
         return run_jobs_command(jobs, title=title, **options)
 
-    taken = {name for option in run.params for name in option.opts}
+    # What is taken can be set with -p.
+    taken = {name for option in run.params for name in option.opts} | {*_HELP}
     own = [
         click.Option([flag, _OWN + p.name], metavar=p.type, help=_of_parameter(p))
         for p in parameters.values()
@@ -175,9 +175,9 @@ def _describe(job: Job) -> str:
 def sql_command(query: str, **options: Any) -> int:
     """Ask a question typed as SQL: SELECT … FROM lines … ."""
     from pipeline.commands import run_jobs_command
-    from pipeline.job import sql_job
+    from pipeline.job import sql_job, with_sections
 
-    return run_jobs_command([sql_job("sql", query)], **options)
+    return run_jobs_command(with_sections([sql_job("sql", query)]), **options)
 
 
 @commands.command("files")

@@ -163,7 +163,7 @@ def run_plan_command(jobs: Sequence[Job], sources: Sequence[str], **options: Any
 
     settings = begin(sources, options)
     plan, _ = plan_queries(jobs, settings)
-    inputs = find_inputs(sources, settings)
+    inputs = find_inputs(sources, settings, needs_all=plan.needs_all_files)
     tasks = plan_tasks(inputs, plan, settings)
     table, summary = describe_plan(inputs, tasks, plan, settings)
     render({"plan": table}, options["to"], sys.stdout, top=options["top"])

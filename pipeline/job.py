@@ -32,7 +32,8 @@ from pipeline.errors import UsageError, unknown_name
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-_SECTION = re.compile(r"^-- section:\s*([\w-]+)\s*(.*)$", re.MULTILINE)
+_SECTION = re.compile(r"^-- section:(.*)$", re.MULTILINE)
+_SECTION_NAME = re.compile(r"\s*([\w-]+)(?:\s+(\S.*))?\s*$")
 _ALIAS = re.compile(r"^(.*\S)\s+AS\s+(\w+)$", re.IGNORECASE | re.DOTALL)
 _SETTING = re.compile(r"^(chart|param|by):\s*(.*)$")
 #: How a chart is drawn; see `pipeline.charts.choose`.
@@ -112,10 +113,11 @@ class Job:
             raise UsageError(f"--by names a column twice: {', '.join(by)}")
         # The header promises that the list stands like this wherever the query groups by it.
         listed = (re.escape(self.by_items[name]) for name in self.by)
-        pattern = r"(?<!\w)" + r"\s*,\s*".join(listed) + r"(?!\w)"
+        # A name that is given to something else (AS …) is not what the query groups by.
+        pattern = r"(?<!\w)(?<!\bAS\s)" + r"\s*,\s*".join(listed) + r"(?!\w)"
         wanted = ", ".join(self.by_items[name] for name in by)
         head, body = _parted(self.text)
-        return head + re.sub(pattern, lambda _: wanted, body)
+        return head + re.sub(pattern, lambda _: wanted, body, flags=re.IGNORECASE)
 
     def values(self, given: Mapping[str, str]) -> dict[str, object]:
         """Return the value of each parameter, those given on the command line read by their type.
@@ -188,27 +190,59 @@ def read_job(path: Path) -> Job:
 
 
 def sql_job(name: str, text: str, path: Path | None = None) -> Job:
-    """Return the job or the report that an SQL text with an optional header makes."""
+    """Return the job or the report that an SQL text with an optional header makes.
+
+    Raises
+    ------
+    UsageError
+        A header line is wrong, or what a report consists of.
+    """
     begin = _SECTION.search(text)
     if begin is None:
         return _one_job(name, text, path)
     shared = text[: begin.start()]
     whole = _one_job(name, shared, path)
-    sections = []
+    tables = _parted(shared)[1]
+    if tables.strip() and not re.match(r"\s*WITH\b", tables, re.IGNORECASE):
+        raise UsageError(
+            f"the report {name!r} begins with something else than a WITH of the tables that its "
+            "sections share; a SELECT of its own needs a line '-- section: NAME   question' above it"
+        )
+    settings = "".join(f"-- param: {line}\n" for line in _said(shared, "param"))
+    sections: dict[str, Job] = {}
     places = [*_SECTION.finditer(text)]
     ends = [*(place.start() for place in places[1:]), len(text)]
     for place, end in zip(places, ends, strict=True):
-        settings = "".join(f"-- param: {line}\n" for line in _said(shared, "param"))
-        own = text[place.end() : end]
-        text_of_it = f"-- {place[2]}\n{settings}{own.lstrip()}"
-        section = _one_job(place[1], text_of_it, path)
-        sections.append(replace(section, tables=_parted(shared)[1]))
-    return replace(whole, sections=tuple(sections))
+        named = _SECTION_NAME.match(place[1])
+        if named is None:
+            raise UsageError(
+                f"the report {name!r} has a wrong line: {place[0]!r}. It reads "
+                "-- section: NAME   question, and a name is of letters, digits, '_' and '-'"
+            )
+        if named[1] in sections:
+            raise UsageError(f"the report {name!r} has two sections that are called {named[1]!r}")
+        own = text[place.end() : end].lstrip()
+        if not _parted(own)[1].strip():
+            raise UsageError(f"the section {named[1]!r} of the report {name!r} has no SELECT")
+        section = _one_job(named[1], f"-- {named[2] or ''}\n{settings}{own}", path)
+        sections[named[1]] = replace(section, tables=tables)
+    return replace(whole, sections=tuple(sections.values()))
 
 
 def with_sections(jobs: Sequence[Job]) -> list[Job]:
-    """Return the jobs, and in place of each report its sections."""
-    return [one for job in jobs for one in (job.sections or (job,))]
+    """Return the jobs, and in place of each report its sections.
+
+    Raises
+    ------
+    UsageError
+        Two of them have one name: their results could not be told apart.
+    """
+    every = [one for job in jobs for one in (job.sections or (job,))]
+    names = [job.name for job in every]
+    for name in names:
+        if names.count(name) > 1:
+            raise UsageError(f"two jobs, or sections of reports, are called {name!r}")
+    return every
 
 
 def _said(text: str, setting: str) -> list[str]:

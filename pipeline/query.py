@@ -41,6 +41,11 @@ class MapPlan:
         return self.views.scanned
 
     @property
+    def needs_all_files(self) -> bool:
+        """A message of the asked time may have begun before it, or end after it."""
+        return self.views.stitch is not None
+
+    @property
     def needs_offset(self) -> bool:
         """A query names the plain offset of lines: splits must know where they begin."""
         return "offset" in self.scanned

@@ -97,7 +97,7 @@ def run_jobs(
 
     begin = time.monotonic()
     plan, plans = planned or plan_queries(jobs, settings)
-    inputs = inputs or find_inputs(arguments, settings)
+    inputs = inputs or find_inputs(arguments, settings, needs_all=plan.needs_all_files)
     on_found(inputs)
     tasks = plan_tasks(inputs, plan, settings)
     merged = None
@@ -176,8 +176,13 @@ def plan_queries(jobs: Sequence[Job], settings: Settings) -> Planned:
     return plan_jobs(jobs, settings)
 
 
-def find_inputs(arguments: Sequence[str], settings: Settings) -> Inputs:
+def find_inputs(arguments: Sequence[str], settings: Settings, *, needs_all: bool = False) -> Inputs:
     """Find the source files, read their heads, leave out duplicates, resolve their years.
+
+    Parameters
+    ----------
+    needs_all : bool
+        Don't leave out files whose lines are out of the asked time.
 
     Raises
     ------
@@ -233,7 +238,8 @@ def find_inputs(arguments: Sequence[str], settings: Settings) -> Inputs:
     )
     account.stored_bytes = sum(file.size or 0 for file in listing.files)
     inputs = Inputs(files, anchors, account)
-    _skip_out_of_range(inputs, settings)
+    if not needs_all:
+        _skip_out_of_range(inputs, settings)
     account.files = len(inputs.files)
     return inputs
 

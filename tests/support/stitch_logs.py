@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from datetime import datetime, timedelta
 
 from hypothesis import strategies as st
@@ -55,6 +56,26 @@ _outcome = st.sampled_from(
     ]
 )
 _child = st.sampled_from(_IDS)
+
+
+def many_messages(n: int = 24, seed: int = 1) -> bytes:
+    """Whole messages that overlap in time, with few senders and sizes, so that these tie."""
+    draw = random.Random(seed)
+    lines = []
+    for k in range(n):
+        queue_id = f"{draw.randrange(0xA00000, 0xFFFFFF):06X}"
+        texts = [
+            f"smtpd[1]: {queue_id}: client=c.example[192.0.2.{k % 3}]",
+            f"qmgr[1]: {queue_id}: from=<s{k % 4}@x.example>, size={k % 2}, nrcpt=1 (queue active)",
+            f"smtp[1]: {queue_id}: to=<r{k % 5}@x.example>, relay=none, delay=1, delays=0/0/0/1, "
+            "dsn=2.0.0, status=sent (ok)",
+            f"qmgr[1]: {queue_id}: removed",
+        ]
+        lines += [(3 * k + i * draw.randrange(1, 9), text) for i, text in enumerate(texts)]
+    return "".join(
+        f"{(_BEGIN + timedelta(seconds=at)).isoformat()} mx1 postfix/{text}\n"
+        for at, text in sorted(lines, key=lambda line: line[0])
+    ).encode()
 
 
 @st.composite
