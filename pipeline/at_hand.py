@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pipeline import duck
+from pipeline.errors import QueryError
 from pipeline.pick import Picker
+from pipeline.pseudonym_columns import Replacer
 from pipeline.relations import STITCHED
 from pipeline.scan import LineScanner
 from pipeline.sql import Query
@@ -43,7 +45,9 @@ class AtHand:
     """The thread's scanner, and what its queries read; one plan at a time.
 
     ``scanned0``, ``scanned1``, … have the columns of the scanned table that a query asks for;
-    ``_m``, ``_d``, ``_e`` are fragments of messages.
+    ``_m``, ``_d``, ``_e`` are fragments of messages. With ``--pseudonymise`` ``rows0``, ``rows1``,
+    … are the rows of ``lines`` and ``mail`` that queries read, with tokens in them; ``messages``
+    and ``deliveries`` hold tokens, too.
     """
 
     def __init__(self, plan: MapPlan) -> None:
@@ -58,11 +62,17 @@ class AtHand:
         #: Names that stand for some columns and rows of the scanned table.
         self._parts: dict[Any, tuple[str, list[str], Picker | None]] = {}
         self._texts: list[str | None] = []
+        hidden = plan.views.pseudonyms
+        self._replacer = Replacer(hidden) if hidden is not None else None
+        #: Names that stand for rows with tokens in them: whether they are stitched, and the SELECT
+        #: of what is written.
+        self._rows: dict[str, tuple[bool, str]] = {}
         if not plan.queries:
             return
         stitch = plan.views.stitch
+        over = self._over if self._replacer is None else self._over_tokens
         self._texts = [
-            None if selection is None else self._over(query.relation, selection)
+            None if selection is None else over(query.relation, selection)
             for query, selection in zip(plan.queries, plan.views.selections, strict=True)
         ]
         if stitch is not None:
@@ -74,6 +84,9 @@ class AtHand:
                 self._hold(name, duck.query(text))
             for relation, text in stitch.views:
                 duck.cursor().execute(f"CREATE OR REPLACE TEMP VIEW {relation} AS {text}")
+                if self._replacer is not None:
+                    duck.cursor().execute(f"DROP VIEW {relation}")
+                    self._hold_tokens(relation, text, is_stitched=True)
 
     def _hold(self, name: str, table: pa.Table) -> None:
         self._held[name] = _Held(table)
@@ -90,6 +103,34 @@ class AtHand:
         name, _, _ = self._parts[selection.part]
         scanned = f"scanned AS NOT MATERIALIZED (FROM {name})"
         return f"WITH {scanned}, {relation} AS NOT MATERIALIZED ({selection.select}) "
+
+    def _over_tokens(self, relation: str, selection: Selection) -> str:
+        """Do what `_over` does, where queries see tokens: filters see what is written."""
+        select = f"{self._over(relation, selection)}FROM {relation}"
+        known = [name for name, (_, other) in self._rows.items() if other == select]
+        name = known[0] if known else f"rows{len(self._rows)}"
+        if not known:
+            self._hold_tokens(name, select, is_stitched=False)
+        return f"WITH {relation} AS NOT MATERIALIZED (FROM {name}) "
+
+    def _hold_tokens(self, name: str, select: str, *, is_stitched: bool) -> None:
+        assert self._replacer is not None
+        self._rows[name] = is_stitched, select
+        self._hold(name, self._replacer.replace_rows(duck.query(select)))
+
+    def _put_tokens(self, *, is_stitched: bool) -> None:
+        """Put tokens into the rows at hand that queries read."""
+        for name, (is_it, select) in self._rows.items():
+            if self._replacer is None or is_it != is_stitched:
+                continue
+            try:
+                rows = self.ask(select)
+            except QueryError:
+                # What the error says may quote the line.
+                raise QueryError(
+                    "--where fails on some line; without --pseudonymise it is told on what"
+                ) from None
+            self._held[name].table = self._replacer.replace_rows(rows)
 
     def scanned(self, table: pa.Table) -> None:
         """Take in what was just scanned."""
@@ -131,6 +172,7 @@ class AtHand:
 
     def map_scanned(self, partials: list[list[list[pa.Table]]]) -> None:
         """Append the partials of the scanned table, of queries over ``lines`` and ``mail``."""
+        self._put_tokens(is_stitched=False)
         self._map(partials, lambda relation: relation not in STITCHED)
 
     def map_stitched(
@@ -141,6 +183,7 @@ class AtHand:
             return
         for name, table in tables.items():
             self.put(name, table)
+        self._put_tokens(is_stitched=True)
         self._map(partials, lambda relation: relation in STITCHED)
 
     def empty_partials(self) -> list[list[pa.Table]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 import sys
 from dataclasses import replace
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import UsageError
+from pipeline.handing_on import Veil
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -51,10 +51,13 @@ def run_jobs_command(
         done = run_jobs(jobs, sources, settings, progress.take, progress.plan, planned=planned)
     finally:
         progress.clear()
-    about = _about(planned)
-    occasion = replace(_occasion(settings, done.account, done.warnings), title=title)
-    _show(done.results, settings, options, about, occasion)
-    return end(done.account, done.warnings, options)
+    veil = Veil(settings.pseudonyms)
+    account, warnings = veil.account(done.account), veil.texts(done.warnings)
+    command = veil.command(sys.argv[1:], names, sources, options)
+    results = {name: veil.table(table) for name, table in done.results.items()}
+    occasion = replace(_occasion(settings, account, warnings, command), title=title)
+    _show(results, settings, options, veil.about(_about(planned)), occasion)
+    return end(account, warnings, options)
 
 
 def _about(planned: Planned) -> dict[str, About]:
@@ -87,24 +90,19 @@ def _show(
     render(results, options["to"], sys.stdout, **shared)
 
 
-def _occasion(settings: Settings, account: Account, warnings: Sequence[str]) -> Occasion:
+def _occasion(
+    settings: Settings, account: Account, warnings: Sequence[str], command: str
+) -> Occasion:
     from pipeline.account import account_warnings
     from pipeline.outputs.model import Occasion
     from pipeline.text import escape_visibly
 
     return Occasion(
-        command=escape_visibly(shlex.join(["sawlog", *_hide_secrets(sys.argv[1:])])),
+        command=escape_visibly(command),
         begun=settings.now.astimezone(),
         account=account,
         warnings=(*account_warnings(account), *map(escape_visibly, warnings)),
     )
-
-
-def _hide_secrets(arguments: Sequence[str]) -> list[str]:
-    """Return the command line without keys and passwords: a report is handed on."""
-    text = "\0".join(arguments)
-    text = re.sub(r"(?s)((?:^|\0)--storage-option[=\0][^=\0]*=)[^\0]*", r"\1***", text)
-    return re.sub(r"(://[^/:@\0]*):[^/@\0]*@", r"\1:***@", text).split("\0")
 
 
 def _stream(
@@ -114,6 +112,7 @@ def _stream(
     from pipeline.render import stream_batches
     from pipeline.run import stream_rows
 
+    veil = Veil(settings.pseudonyms)
     # Rows on a terminal show by themselves how far the run is.
     progress = _progress({**options, "no_progress": options["no_progress"] or sys.stdout.isatty()})
     try:
@@ -121,10 +120,11 @@ def _stream(
         if streamed is None:
             return None
         schema, rows, inputs = streamed
+        schema, rows = veil.table(schema.empty_table()).schema, map(veil.table, rows)
         stream_batches(schema, rows, options["to"], sys.stdout, csv_safe=options["csv_safe"])
     finally:
         progress.clear()
-    return end(inputs.account, inputs.warnings, options)
+    return end(veil.account(inputs.account), veil.texts(inputs.warnings), options)
 
 
 def run_files_command(sources: Sequence[str], *, quick: bool, **options: Any) -> int:
@@ -150,8 +150,11 @@ def run_files_command(sources: Sequence[str], *, quick: bool, **options: Any) ->
     sizes = tuple(name for name in ("plain_bytes", "stored_bytes") if name in table.schema.names)
     charts = tuple(f"x=file y={size} mark=rank" for size in sizes)
     told = About("What is in each file, and how it was dated?", ("file",), charts, frozenset(sizes))
-    about = {"files": told}
-    _show({"files": table}, settings, options, about, _occasion(settings, account, warnings))
+    veil = Veil(settings.pseudonyms)
+    account, warnings = veil.account(account), veil.texts(warnings)
+    command = veil.command(sys.argv[1:], ["files"], sources, options)
+    occasion = _occasion(settings, account, warnings, command)
+    _show({"files": veil.table(table)}, settings, options, {"files": told}, occasion)
     return end(account, warnings, options)
 
 
@@ -166,7 +169,12 @@ def run_plan_command(jobs: Sequence[Job], sources: Sequence[str], **options: Any
     inputs = find_inputs(sources, settings, needs_all=plan.needs_all_files)
     tasks = plan_tasks(inputs, plan, settings)
     table, summary = describe_plan(inputs, tasks, plan, settings)
-    render({"plan": table}, options["to"], sys.stdout, top=options["top"])
+    render(
+        {"plan": Veil(settings.pseudonyms).table(table)},
+        options["to"],
+        sys.stdout,
+        top=options["top"],
+    )
     if not options["quiet"]:
         for line in summary:
             print(line, file=sys.stderr)
@@ -221,10 +229,9 @@ def _report_demo(directory: str, sources: Sequence[str]) -> int:
     jobs, settings = [find_job("volume")], Settings()
     planned = plan_queries(jobs, settings)
     done = run_jobs(jobs, sources, settings, planned=planned)
-    occasion = _occasion(settings, done.account, done.warnings)
     command = f"sawlog volume {shlex.quote(directory)}/maillog* -o {shlex.quote(path)}"
-    about, occasion = _about(planned), replace(occasion, command=command)
-    write_outputs(done.results, [path], about=about, occasion=occasion)
+    occasion = _occasion(settings, done.account, done.warnings, command)
+    write_outputs(done.results, [path], about=_about(planned), occasion=occasion)
     print(path)
     return 0
 
@@ -241,6 +248,8 @@ def _check_outputs(sources: Sequence[str], options: dict[str, Any], names: Seque
     for path in map(Path, written):
         if path.exists() and any(Path(s).exists() and path.samefile(s) for s in sources):
             raise UsageError(f"{path} is one of the sources; it would be overwritten")
+        if path.exists() and options["key_path"] and path.samefile(options["key_path"]):
+            raise UsageError(f"{path} is the key file; it would be overwritten")
 
 
 def begin(sources: Sequence[str], options: dict[str, Any]) -> Settings:
@@ -252,6 +261,15 @@ def begin(sources: Sequence[str], options: dict[str, Any]) -> Settings:
             "name the logs to read: a file, a directory, a glob, a URL, or - for standard input"
         )
     settings = read_settings(options)
+    if settings.pseudonyms is not None:
+        from pipeline.pseudonyms import is_open
+
+        if is_open(options["key_path"]):
+            print(
+                "warning: others can read the key file of --pseudonymise, and who has the key can "
+                "try out whom a token stands for: chmod 600 it",
+                file=sys.stderr,
+            )
     lower_priority(options["nice"])
     return settings
 
@@ -268,6 +286,17 @@ def read_settings(options: dict[str, Any]) -> Settings:
     from pipeline.settings import Settings, read_size, read_zones
 
     split_size = options["split_size"]
+    pseudonyms, parameters = None, _pairs("-p", options["parameters"])
+    if options["key_path"] is not None:
+        from pipeline.pseudonym_columns import Replacer
+        from pipeline.pseudonyms import read_key
+
+        pseudonyms = read_key(options["key_path"], options["keep"])
+        # A job looks for what it sees, and that is tokens.
+        names = Replacer(pseudonyms).names
+        parameters = {name: names(value) for name, value in parameters.items()}
+    elif options["keep"] is not None:
+        raise UsageError("--keep says what --pseudonymise KEYFILE keeps; give both")
     settings = Settings(
         hosts=options["hosts"],
         processes=options["processes"],
@@ -275,7 +304,7 @@ def read_settings(options: dict[str, Any]) -> Settings:
         by=None
         if options["by"] is None
         else tuple(name.strip().lower() for name in options["by"].split(",")),
-        parameters=_pairs("-p", options["parameters"]),
+        parameters=parameters,
         year=options["year"],
         zones=read_zones(options["log_tz"], options["report_tz"]),
         workers=options["workers"] or 0,
@@ -290,6 +319,7 @@ def read_settings(options: dict[str, Any]) -> Settings:
         index=options["index"] == "auto",
         addresses=read_rules(options["addresses"]) if options["addresses"] is not None else (),
         expand_repeats=options["expand_repeats"],
+        pseudonyms=pseudonyms,
     )
     since, until = _read_period(options, settings.now)
     return replace(settings, since=since, until=until)

@@ -37,6 +37,15 @@ _RESULTS = (
     click.option(
         "--csv-safe", is_flag=True, help="Keep spreadsheets from running cells as formulas."
     ),
+    click.option(
+        "--pseudonymise",
+        "key_path",
+        metavar="KEYFILE",
+        help="Put keyed tokens in the place of addresses, logins, hosts and IPs.",
+    ),
+    click.option(
+        "--keep", metavar="domains,networks", help="Of these keep the domains, the networks."
+    ),
     click.option("--account", "account_path", metavar="PATH", help="Write the account as JSON."),
     click.option("-q", "quiet", is_flag=True, help="Only warnings on stderr."),
     click.option("--no-progress", is_flag=True, help="Don't show how far the run is."),

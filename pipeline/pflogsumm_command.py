@@ -14,6 +14,7 @@ import click
 
 from pipeline import clicks
 from pipeline.errors import UsageError
+from pipeline.handing_on import Veil
 from pipeline.options import shared_options
 
 if TYPE_CHECKING:
@@ -63,9 +64,11 @@ def run_pflogsumm_command(args: Sequence[str]) -> int:
     from pipeline.run import run_jobs
 
     done = run_jobs([], sources, settings, planned=_plan(arguments, settings))
-    facts = _gather(done.results)
-    _print_report(facts, arguments, title, mailq)
-    return end(done.account, done.warnings, options)
+    veil = Veil(settings.pseudonyms)
+    facts = _gather({name: veil.table(table) for name, table in done.results.items()})
+    queue = None if mailq is None else "\n".join(veil.texts(_run_mailq(mailq).split("\n")))
+    _print_report(facts, arguments, title, queue)
+    return end(veil.account(done.account), veil.texts(done.warnings), options)
 
 
 def _parameters() -> list[click.Parameter]:
@@ -148,7 +151,7 @@ def _plan(arguments: Arguments, settings: Settings) -> Planned:
         JobPlan(Job(name, "", ""), (place,), plan)
         for place, (name, plan) in enumerate(plans.items())
     ]
-    return MapPlan(queries, plan_views(reads, settings, {})), jobs
+    return MapPlan(queries, plan_views(reads, settings, {}), settings.expand_repeats), jobs
 
 
 def _gather(results: dict[str, Any]) -> Facts:
@@ -162,12 +165,11 @@ def _gather(results: dict[str, Any]) -> Facts:
     )
 
 
-def _print_report(facts: Facts, arguments: Arguments, title: str, mailq: str | None) -> None:
+def _print_report(facts: Facts, arguments: Arguments, title: str, queue: str | None) -> None:
     from pipeline.pflogsumm.layout import lay_out
     from pipeline.pflogsumm.sections import build_report
     from pipeline.text import escape_visibly
 
-    queue = None if mailq is None else _run_mailq(mailq)
     text = lay_out(build_report(facts, arguments), arguments, title=title, mail_queue=queue)
     sys.stdout.write("".join(f"{escape_visibly(line)}\n" for line in text.split("\n")[:-1]))
     if arguments.unprocessed_file is not None:

@@ -21,6 +21,7 @@ from pipeline.stitch_plan import DELIVERIES, MESSAGES, StitchPlan, plan_stitch
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from pipeline.pseudonyms import Pseudonyms
     from pipeline.settings import Settings
 
 #: Relation → column → DuckDB type: what jobs can query.
@@ -49,6 +50,8 @@ class Views:
         File with the user's own rules for ``reason_class``.
     only_deliveries : bool
         Of Postfix lines nobody reads any but attempts to deliver.
+    pseudonyms : Pseudonyms or None
+        Queries see tokens in the place of addresses, logins, hosts and IP addresses.
     """
 
     scanned: frozenset[str]
@@ -56,6 +59,7 @@ class Views:
     stitch: StitchPlan | None = None
     reasons: str | None = None
     only_deliveries: bool = False
+    pseudonyms: Pseudonyms | None = None
 
 
 def plan_views(
@@ -110,6 +114,7 @@ def plan_views(
         stitch,
         settings.reasons,
         only_deliveries=stitch is None and all(map(_is_of_deliveries, picks)),
+        pseudonyms=settings.pseudonyms,
     )
 
 
@@ -144,6 +149,8 @@ def _selection(
     scanned = scanned_columns(columns, zones, is_bounded=bool(bounds))
     if relation == "lines":
         return Selection(scanned or _ROWS, lines_view(columns, zones, bounds, conditions))
+    if settings.pseudonyms is not None and "detail" in columns:
+        columns |= {"stage"}  # tells whether it is a line of a message
     scanned |= mail_columns(columns) | {"event"}
     made = mail_expressions(columns, settings.addresses)
     only = "event IS NOT NULL"

@@ -6,9 +6,13 @@ import os
 import re
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from pipeline.errors import UsageError
 from pipeline.formats.syslog import Zones
+
+if TYPE_CHECKING:
+    from pipeline.pseudonyms import Pseudonyms
 
 _SIZE = re.compile(r"^(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?$", re.IGNORECASE)
 
@@ -36,6 +40,8 @@ class Settings:
         first line, and all its lines count.
     statuses : frozenset of str or None
         Deliveries are made only of attempts with these outcomes; None: of all.
+    pseudonyms : Pseudonyms or None
+        With what key addresses, logins, hosts and IP addresses become tokens.
     now : datetime
         Begin of the run, naive, UTC.
     """
@@ -63,6 +69,7 @@ class Settings:
     expand_repeats: bool = False
     cut_messages: bool = False
     statuses: frozenset[str] | None = None
+    pseudonyms: Pseudonyms | None = None
     now: datetime = field(default_factory=lambda: datetime.now().astimezone().replace(tzinfo=None))
 
     @property
