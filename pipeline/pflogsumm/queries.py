@@ -289,7 +289,7 @@ class _Maker:
         the relation has its rows early.
         """
         names = "host, instance, queue_id"
-        last = "arg_max(recipient, last_attempt) AS recipient, max(last_attempt) AS last_attempt"
+        last = "max({'at': last_attempt, 'to': recipient}) AS latest"
         return self._query(
             "no_size",
             "deliveries",
@@ -299,10 +299,9 @@ class _Maker:
             f"SELECT {names}, {last} FROM unknown GROUP BY {names}",
             {
                 **dict.fromkeys(("host", "instance", "queue_id"), _GROUP),
-                "recipient": "arg_max(recipient, last_attempt) AS recipient",
-                "last_attempt": _MAX,
+                "latest": _MAX,
             },
-            finish="SELECT queue_id, recipient FROM partials0",
+            finish="SELECT queue_id, latest.to FROM partials0",
         )
 
     def senders_of_copies(self) -> Query:
@@ -313,6 +312,7 @@ class _Maker:
             "messages",
             "host instance queue_id generation sender size",
             f"SELECT {names}, sender, size FROM messages{self._where()}",
+            finish="SELECT * FROM partials0 ORDER BY ALL",
         )
 
     def copies(self) -> Query:
@@ -325,8 +325,9 @@ class _Maker:
             + self._orig_to(),
             f"SELECT {names}, {self._recipient} AS recipient, last_attempt, "
             f"sent - forwarded AS copies FROM deliveries{self._where('sent > forwarded')}",
-            finish=f"SELECT {names}, list(recipient ORDER BY last_attempt), "
-            f"list(copies ORDER BY last_attempt) FROM partials0 GROUP BY {names}",
+            finish=f"SELECT {names}, list(recipient ORDER BY last_attempt, recipient, copies), "
+            "list(copies ORDER BY last_attempt, recipient, copies) "
+            f"FROM partials0 GROUP BY {names}",
         )
 
     def postscreen(self) -> Query:
