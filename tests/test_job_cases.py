@@ -1,0 +1,91 @@
+"""The built-in jobs, by golden cases: the folder names the job, a file holds arguments, log, output."""
+
+from __future__ import annotations
+
+import csv
+import io
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from pipeline.job import builtin_jobs, find_job
+
+CASES = Path(__file__).parent / "cases" / "jobs"
+
+
+@pytest.mark.parametrize(
+    "path", sorted(CASES.glob("*/*.toml")), ids=lambda path: f"{path.parent.name}/{path.stem}"
+)
+def test_case(sawlog, tmp_path, path):
+    """The command line gives what the case says, however small the splits are."""
+    case = tomllib.loads(path.read_text(encoding="utf-8"))
+    log = tmp_path / "log"
+    log.write_text(case["input"])
+    arguments = (path.parent.name, log, "--to", "csv", *case["args"])
+
+    for split_bytes in (1 << 40, 200):
+        ran = sawlog(*arguments, "--split-size", split_bytes)
+        assert (0, case["output"]) == (ran.code, ran.out), f"{case['note']}\n{ran.err}"
+
+
+def test_every_job_has_a_case():
+    """But the report, whose sections have tests of their own."""
+    assert set(builtin_jobs()) - {"mail"} == {path.parent.name for path in CASES.glob("*/*.toml")}
+
+
+@pytest.mark.parametrize("name", ["retries", "rejects", "deliveries"])
+def test_the_demo_archive_has_the_true_counts(sawlog, demo, name):
+    """They were counted while its lines were made."""
+    ran = sawlog(name, *demo.glob("maillog*"), "--to", "csv")
+
+    assert (0, (demo / "truth" / f"{name}.csv").read_text()) == (ran.code, ran.out)
+
+
+def test_the_messages_of_the_story_were_tried_as_often_as_it_says(sawlog, demo):
+    """--queue-id counts each day of a message what the true counts have, zeros between them."""
+    truth = list(csv.DictReader(io.StringIO((demo / "truth" / "retries.csv").read_text())))
+    queue_id = max(truth, key=lambda row: int(row["attempts"]))["queue_id"]
+    expected = {row["day"]: int(row["attempts"]) for row in truth if row["queue_id"] == queue_id}
+
+    ran = sawlog("retries", "--queue-id", queue_id, *demo.glob("maillog*"), "--to", "csv")
+    rows = list(csv.DictReader(io.StringIO(ran.out)))
+
+    assert expected == {row["day"]: int(row["attempts"]) for row in rows if row["attempts"] != "0"}
+    assert min(expected) == rows[0]["day"]
+    assert max(expected) < rows[-1]["day"]
+    assert "0" == rows[-1]["attempts"]
+
+
+def _choices():
+    jobs = (find_job(name) for name in builtin_jobs())
+    return [(job.name, choice) for job in jobs for choice in job.by_choices]
+
+
+@pytest.mark.parametrize(("name", "choice"), _choices())
+def test_what_a_job_groups_by_adds_up(sawlog, demo, name, choice):
+    """--by any column gives one row for each of its values, and the same sum over all of them."""
+    additive = {"volume": "lines", "delays": "deliveries", "warnings": "lines", "rejects": "rejects",
+                "deliveries": "deliveries", "connections": "connections", "queue": "came"}  # fmt: skip
+    column = additive.get(name, "messages")
+
+    def rows(*by: str) -> list[dict[str, str]]:
+        ran = sawlog(name, *demo.glob("maillog*"), "--to", "csv", *by)
+        assert 0 == ran.code, ran.err
+        return list(csv.DictReader(io.StringIO(ran.out)))
+
+    whole, grouped = rows(), rows("--by", choice)
+    assert [choice] == list(grouped[0])[:1]
+    assert len(grouped) == len({row[choice] for row in grouped})
+    total = [sum(int(row[column]) for row in some) for some in (whole, grouped)]
+    assert total[0] == total[1] > 0
+
+
+def test_days_are_days_and_clients_are_clients(sawlog, demo):
+    """What stands under a column's name is of its kind, wherever the query makes it."""
+    paths = [*demo.glob("maillog*")]
+    days = sawlog("domains", "--by", "day", *paths, "--to", "values").out.splitlines()
+    clients = sawlog("logins", "--by", "client_ip,hour", *paths, "--to", "values").out.splitlines()
+
+    assert all(day.startswith("200") for day in days)
+    assert all(row.split(",")[1].isdigit() for row in clients)
