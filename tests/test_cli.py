@@ -180,7 +180,7 @@ def test_rows_stream_in_order_and_limit_ends_early(sawlog, log, tmp_path):
         (["sql", "SELECT * FROM read_csv('/etc/passwd')", "x"], ["read_csv"]),
         (["sql", "SELECT count(*) FROM lines; SELECT 1", "x"], ["one"]),
         (["nothere.sql", "x"], ["nothere.sql"]),
-        (["volume,volume", "x"], ["twice"]),
+        (["volume,volume", "x"], ["two jobs", "volume"]),
     ],
 )
 def test_wrong_usage_exits_2_with_the_way_out(sawlog, log, arguments, words):
