@@ -206,7 +206,7 @@ def sql_job(name: str, text: str, path: Path | None = None) -> Job:
     if tables.strip() and not re.match(r"\s*WITH\b", tables, re.IGNORECASE):
         raise UsageError(
             f"the report {name!r} begins with something else than a WITH of the tables that its "
-            "sections share; a SELECT of its own needs a line '-- section: NAME   question' above it"
+            "sections share; a SELECT of its own needs a line '-- section: NAME   question' above"
         )
     settings = "".join(f"-- param: {line}\n" for line in _said(shared, "param"))
     sections: dict[str, Job] = {}

@@ -21,10 +21,10 @@ from pipeline.charts.series import MAX_LABEL, build_series, make_label
 from pipeline.charts.spec import make_spec, stack_specs
 from pipeline.charts.units import in_units
 from pipeline.errors import UsageError
-from pipeline.formats.syslog import Zones
 from pipeline.job import read_chart, sql_job
 from pipeline.outputs.model import About
 from pipeline.query import plan_jobs
+from pipeline.settings import Settings
 from tests.support.hostile import HOSTILE
 
 CASES = sorted((Path(__file__).parent / "cases" / "charts").glob("*.toml"))
@@ -217,7 +217,7 @@ def test_averages_are_never_added_up():
 )
 def test_counts_and_sums_may_be_added_up(sql, expected):
     job = sql_job("j", f"SELECT day, {sql} FROM lines GROUP BY day")
-    _, (plan,) = plan_jobs([job], Zones())
+    _, (plan,) = plan_jobs([job], Settings())
 
     assert plan.plan.additive == expected
 

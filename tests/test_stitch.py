@@ -6,7 +6,7 @@ import gzip
 import lzma
 from contextlib import ExitStack
 from functools import cache, partial
-from pathlib import Path
+from typing import TYPE_CHECKING
 from unittest.mock import patch
 
 import pytest
@@ -21,7 +21,16 @@ from pipeline.run import run_jobs
 from pipeline.scan import LineScanner
 from pipeline.settings import Settings
 from tests.support.stitch_logs import mail_files, many_messages
-from tests.support.stitch_oracle import delivery_rows, is_ambiguous, message_rows, read_lines, read_messages
+from tests.support.stitch_oracle import (
+    delivery_rows,
+    is_ambiguous,
+    message_rows,
+    read_lines,
+    read_messages,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 # What depends on other messages is known at the end of the run only; without it whole messages
 # are queried as they are found, which is another way through the engine.
@@ -58,11 +67,13 @@ def _differences(expected, found) -> list[str]:
     """Say in which rows and columns two results differ."""
     said = [f"{len(expected)} rows, found {len(found)}"] if len(expected) != len(found) else []
     for row, other in zip(_in_order(expected), _in_order(found), strict=False):
-        other = {name: other.get(name) for name in row}
-        if row != other:
-            names = [name for name in row if row[name] != other[name]]
-            said.append(f"{[*row.values()][:4]}: " + ", ".join(
-                f"{name} {row[name]!r}, found {other[name]!r}" for name in names))
+        same = {name: other.get(name) for name in row}
+        if row != same:
+            names = [name for name in row if row[name] != same[name]]
+            said.append(
+                f"{[*row.values()][:4]}: "
+                + ", ".join(f"{name} {row[name]!r}, found {other[name]!r}" for name in names)
+            )
     return said
 
 
@@ -168,7 +179,9 @@ def plain(demo, tmp_path_factory) -> list[Path]:
     }
     for path in demo.glob("maillog*"):
         text = read.get(path.suffix, bytes)(path.read_bytes())
-        (folder / path.name.removesuffix(path.suffix if path.suffix in read else "")).write_bytes(text)
+        (folder / path.name.removesuffix(path.suffix if path.suffix in read else "")).write_bytes(
+            text
+        )
     return sorted(folder.iterdir())
 
 
@@ -181,7 +194,12 @@ def of_demo(plain) -> dict[str, list]:
 @pytest.mark.parametrize("way", _WAYS)
 @pytest.mark.parametrize(
     ("workers", "scheduler", "split_bytes"),
-    [(1, "inline", 20_000), (1, "threads", 1 << 40), (2, "threads", 100_000), (8, "threads", 20_000)],
+    [
+        (1, "inline", 20_000),
+        (1, "threads", 1 << 40),
+        (2, "threads", 100_000),
+        (8, "threads", 20_000),
+    ],
 )
 def test_workers_and_executors_give_the_same(plain, of_demo, way, workers, scheduler, split_bytes):
     """A loop, a pool of threads, from 64 splits on Dask: the messages are the same."""
@@ -203,7 +221,9 @@ def test_compression_gives_the_same(plain, of_demo, tmp_path, way, kind):
 @pytest.mark.parametrize("way", _WAYS)
 def test_early_joins_and_partitions_of_real_mail_give_the_same(plain, of_demo, way):
     """Neighbours are joined again and again, all that is left is dealt out over the disk."""
-    with _Small(block_bytes=1 << 20, max_rows=2000, join_rows=50, pile_bytes=50_000, partition_rows=300):
+    with _Small(
+        block_bytes=1 << 20, max_rows=2000, join_rows=50, pile_bytes=50_000, partition_rows=300
+    ):
         found = _run(_WAYS[way], plain, year=2008, split_bytes=30_000)
 
     assert of_demo[way] == found
@@ -213,10 +233,14 @@ def test_early_joins_and_partitions_of_real_mail_give_the_same(plain, of_demo, w
 def test_hundred_thousands_of_messages_keep_their_order(tmp_path, n_splits):
     """Groups leave DuckDB in any order; the generations of an id stay in that of their lines."""
     n = 150_000
-    line = "2024-03-0{} 00:00:00 mx1 postfix/smtpd[1]: {:X}: client=c[192.0.2.1]\n".replace(" 00", "T00")
+    line = "2024-03-0{} 00:00:00 mx1 postfix/smtpd[1]: {:X}: client=c[192.0.2.1]\n".replace(
+        " 00", "T00"
+    )
     text = "".join(line.format(day, 0xA00000 + k) for day in (1, 2) for k in range(n))
     (path,) = _write(tmp_path, {"log": text.encode()})
-    query = "SELECT generation, CAST(day AS VARCHAR) AS day, count(*) AS n FROM messages GROUP BY ALL"
+    query = (
+        "SELECT generation, CAST(day AS VARCHAR) AS day, count(*) AS n FROM messages GROUP BY ALL"
+    )
 
     (found,) = _run([query], [path], split_bytes=len(text) // n_splits + 1)
 
@@ -288,7 +312,9 @@ def test_no_result_depends_on_the_order_in_which_messages_are_whole(many, query)
 
     def rows(**options):
         jobs, planned = _planned((query,))
-        done = run_jobs(jobs, [str(many[0])], Settings(scheduler="inline", **options), planned=planned)
+        done = run_jobs(
+            jobs, [str(many[0])], Settings(scheduler="inline", **options), planned=planned
+        )
         return done.results["job0"].to_pylist()
 
     whole = rows(split_bytes=1 << 40)
@@ -302,7 +328,8 @@ def test_of_rows_that_tie_the_least_value_is_taken(many):
     """arg_max and arg_min over messages are what an ORDER BY the measure, then the value, gives."""
     rows = _run(["SELECT queue_id, size FROM messages WHERE size IS NOT NULL"], many)[0]
     (found,) = _run(
-        ["SELECT arg_max(queue_id, size) AS most, arg_min(queue_id, size) AS least FROM messages"], many
+        ["SELECT arg_max(queue_id, size) AS most, arg_min(queue_id, size) AS least FROM messages"],
+        many,
     )[0]
 
     assert {
@@ -373,7 +400,14 @@ def test_days_of_messages_are_those_of_the_report(sawlog, tmp_path):
     paths = _write(tmp_path, _MONTH)
     zones = ["--log-tz", "Europe/Berlin", "--report-tz", "Asia/Tokyo"]
 
-    ran = sawlog("sql", "SELECT time, day, hour FROM messages WHERE removed", *paths, *zones, "--to", "values")
+    ran = sawlog(
+        "sql",
+        "SELECT time, day, hour FROM messages WHERE removed",
+        *paths,
+        *zones,
+        "--to",
+        "values",
+    )
 
     assert "2024-03-06 23:00:00,2024-03-07,7\n" == ran.out
 
@@ -383,7 +417,9 @@ def test_process_is_refused(sawlog, many):
     ran = sawlog("senders", *many, "--process", "postfix/smtp")
 
     assert (2, "") == (ran.code, ran.out)
-    assert "--process keeps lines, and messages are made of the lines of several processes" in ran.err
+    assert (
+        "--process keeps lines, and messages are made of the lines of several processes" in ran.err
+    )
     assert 0 == sawlog("rejects", *many, "--process", "postfix/smtp").code
 
 
@@ -428,7 +464,9 @@ def test_without_any_message(sawlog, tmp_path, text, relation):
 
     ran = sawlog("sql", f"SELECT {columns} FROM {relation}", *paths, "--to", "csv")
     assert (0, columns + "\n") == (ran.code, ran.out), ran.err
-    ran = sawlog("sql", f"SELECT count(*) AS n, max(time) AS t FROM {relation}", *paths, "--to", "csv")
+    ran = sawlog(
+        "sql", f"SELECT count(*) AS n, max(time) AS t FROM {relation}", *paths, "--to", "csv"
+    )
     assert (0, "n,t\n0,\n") == (ran.code, ran.out)
 
 
@@ -442,9 +480,11 @@ def test_jobs_over_every_relation_share_one_pass(plain):
         "SELECT event, count(*) AS n FROM mail GROUP BY event",
         "SELECT sender, count(*) AS n FROM messages GROUP BY sender",
         "SELECT status, count(*) AS n FROM deliveries GROUP BY status",
-        "WITH m AS (SELECT sender, count(*) AS n FROM messages GROUP BY sender), "
-        "d AS (SELECT status, count(*) AS n FROM deliveries GROUP BY status) "
-        "SELECT (SELECT sum(n) FROM m) AS m, (SELECT sum(n) FROM d) AS d",
+        (
+            "WITH m AS (SELECT sender, count(*) AS n FROM messages GROUP BY sender), "
+            "d AS (SELECT status, count(*) AS n FROM deliveries GROUP BY status) "
+            "SELECT (SELECT sum(n) FROM m) AS m, (SELECT sum(n) FROM d) AS d"
+        ),
     ]
 
     together = _run(queries, plain, split_bytes=50_000)
@@ -465,8 +505,12 @@ def test_a_python_job_over_messages(many, tmp_path):
         '    return t.rename_columns(["sender", "size_sum"])\n'
         'def finish(table):\n    return table.sort_by("sender")\n'
     )
-    expected = _run(["SELECT sender, CAST(sum(size) AS BIGINT) AS size_sum FROM messages GROUP BY sender"], many)
+    expected = _run(
+        ["SELECT sender, CAST(sum(size) AS BIGINT) AS size_sum FROM messages GROUP BY sender"], many
+    )
 
     for split_bytes in (500, 1 << 40):
-        done = run_jobs([find_job(str(job))], [str(many[0])], Settings(split_bytes=split_bytes, workers=2))
+        done = run_jobs(
+            [find_job(str(job))], [str(many[0])], Settings(split_bytes=split_bytes, workers=2)
+        )
         assert expected[0] == _in_order(done.results["sizes"].to_pylist())

@@ -67,8 +67,10 @@ def many_messages(n: int = 24, seed: int = 1) -> bytes:
         texts = [
             f"smtpd[1]: {queue_id}: client=c.example[192.0.2.{k % 3}]",
             f"qmgr[1]: {queue_id}: from=<s{k % 4}@x.example>, size={k % 2}, nrcpt=1 (queue active)",
-            f"smtp[1]: {queue_id}: to=<r{k % 5}@x.example>, relay=none, delay=1, delays=0/0/0/1, "
-            "dsn=2.0.0, status=sent (ok)",
+            (
+                f"smtp[1]: {queue_id}: to=<r{k % 5}@x.example>, relay=none, delay=1, "
+                "delays=0/0/0/1, dsn=2.0.0, status=sent (ok)"
+            ),
             f"qmgr[1]: {queue_id}: removed",
         ]
         lines += [(3 * k + i * draw.randrange(1, 9), text) for i, text in enumerate(texts)]
