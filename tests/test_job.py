@@ -69,7 +69,12 @@ def test_a_report_is_its_sections(report):
 
     assert "What happened?" == job.question
     assert [
-        ("outcomes", "What became of it?", ("x=day y=n color=status mark=bar",), ["status", "least"]),
+        (
+            "outcomes",
+            "What became of it?",
+            ("x=day y=n color=status mark=bar",),
+            ["status", "least"],
+        ),
         ("of-one", "", (), ["status", "least"]),
         ("processes", "Who wrote?", (), ["status", "least", "most"]),
     ] == [(s.name, s.question, s.charts, [p.name for p in s.parameters]) for s in job.sections]
@@ -128,7 +133,9 @@ def test_a_report_can_be_typed(sawlog, log):
     """`sawlog sql` takes sections, too."""
     text = "WITH t AS (SELECT host, count(*) AS n FROM lines GROUP BY host)\n-- section: a\nSELECT max(n) AS n FROM t\n-- section: b\nSELECT min(host) AS h FROM t"
 
-    assert {"a": [{"n": 2}], "b": [{"h": "mx1"}]} == json.loads(sawlog("sql", text, log, "--to", "json").out)
+    assert {"a": [{"n": 2}], "b": [{"h": "mx1"}]} == json.loads(
+        sawlog("sql", text, log, "--to", "json").out
+    )
 
 
 @pytest.mark.parametrize(
@@ -162,7 +169,9 @@ def test_an_error_in_a_section_points_at_it(sawlog, log, report):
     assert "SELECT dya FROM tried" in ran.err
 
 
-@pytest.mark.parametrize("names", ["volume,volume", "story.sql,other/story.sql", "story.sql,other/of-one.sql"])
+@pytest.mark.parametrize(
+    "names", ["volume,volume", "story.sql,other/story.sql", "story.sql,other/of-one.sql"]
+)
 def test_two_results_of_one_name_are_refused(sawlog, log, report, tmp_path, names, monkeypatch):
     """They could not be told apart; the message names them."""
     (tmp_path / "other").mkdir()
@@ -175,7 +184,9 @@ def test_two_results_of_one_name_are_refused(sawlog, log, report, tmp_path, name
     for command in ([names], ["plan", names]):
         ran = sawlog(*command, log)
         assert 2 == ran.code
-        name = {"volume,volume": "volume", "story.sql,other/story.sql": "story"}.get(names, "of-one")
+        name = {"volume,volume": "volume", "story.sql,other/story.sql": "story"}.get(
+            names, "of-one"
+        )
         assert f"two jobs, or sections of reports, are called '{name}'" in ran.err
 
 
@@ -304,9 +315,13 @@ def test_wrong_parameters(sawlog, log, outcome, options, message):
 def test_jobs_share_options(sawlog, log, outcome, tmp_path):
     """Of several jobs each takes the parameters that it declares."""
     other = tmp_path / "other.sql"
-    other.write_text("-- param: n BIGINT = 1\n-- param: m BIGINT = 2\nSELECT $n + $m AS x FROM lines LIMIT 1\n")
+    other.write_text(
+        "-- param: n BIGINT = 1\n-- param: m BIGINT = 2\nSELECT $n + $m AS x FROM lines LIMIT 1\n"
+    )
 
-    ran = sawlog(f"{outcome},{other}", log, "--of-status", "sent", "--n", "5", "--m", "1", "--to", "json")
+    ran = sawlog(
+        f"{outcome},{other}", log, "--of-status", "sent", "--n", "5", "--m", "1", "--to", "json"
+    )
 
     assert 0 == ran.code, ran.err
     assert [{"x": 6}] == json.loads(ran.out)["other"]
