@@ -2,9 +2,10 @@
 
 A module with
 
-* ``RELATION``: ``"lines"``;
+* ``RELATION``: ``"lines"``, ``"mail"``, ``"messages"`` or ``"deliveries"``; rows of the latter two
+  come as messages become whole, in no order;
 * ``COLUMNS``: the columns it wants;
-* ``map(table) -> pyarrow.Table``: a partial of some lines, possibly none;
+* ``map(table) -> pyarrow.Table``: a partial of some rows, possibly none;
 * ``combine(table) -> pyarrow.Table``: a partial of partials, given one behind the other in the
   order of the lines; must be associative, and the same for its own output;
 * ``finish(table) -> pyarrow.Table``: the result, of one partial.

@@ -7,7 +7,12 @@ fragments at the edges of the split; they travel to the fragments of its neighbo
 by the rule that numbered them.
 
 The stitch law: however the lines are cut, and in whatever groups neighbours are joined, the
-messages are the same.
+messages are the same. It has two bounds, both of logs that lack lines or mix clocks:
+
+* A whole message leaves no trace. Where an id is used three times within five days, the first has
+  no end, the second is whole and the third has no begin, then the third is taken for the rest of
+  the first if the splits are cut between them.
+* A host's clock falls back by less than two hours within a file.
 """
 
 from __future__ import annotations

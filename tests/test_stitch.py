@@ -72,7 +72,7 @@ def _differences(expected, found) -> list[str]:
             names = [name for name in row if row[name] != same[name]]
             said.append(
                 f"{[*row.values()][:4]}: "
-                + ", ".join(f"{name} {row[name]!r}, found {other[name]!r}" for name in names)
+                + ", ".join(f"{name} {row[name]!r}, found {other.get(name)!r}" for name in names)
             )
     return said
 
