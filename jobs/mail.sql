@@ -19,21 +19,23 @@ WITH counted AS (
     WHERE event IN ('reject', 'reject_warning', 'milter-reject', 'proxy-reject', 'hold', 'milter-hold', 'discard', 'milter-discard')
     GROUP BY ALL
 ), noticed AS (
-    SELECT daemon, event, failed_host, reason_group, reason_class, count(*) AS n,
-        min(time) AS first, max(time) AS last,
-        CASE WHEN event = 'other' THEN left(regexp_replace(regexp_replace(message,
-            '<[^>]*>', '<>', 'g'), '[0-9A-F]{6,}|[0-9]+', '#', 'g'), 100) END AS shape
+    SELECT daemon, event, failed_host, reason_group, count(*) AS n,
+        min(time) AS first, max(time) AS last
     FROM mail
-    WHERE event IN ('warning', 'error', 'fatal', 'panic', 'sasl_failed', 'connect_error', 'lifecycle', 'lost_connection', 'timeout', 'other')
+    WHERE event IN ('warning', 'error', 'fatal', 'panic', 'sasl_failed', 'connect_error')
+    GROUP BY ALL
+), unknown AS (
+    SELECT daemon, left(regexp_replace(regexp_replace(message,
+        '<[^>]*>', '<>', 'g'), '[0-9A-F]{6,}|[0-9]+', '#', 'g'), 100) AS shape, count(*) AS n
+    FROM mail
+    WHERE event = 'other'
     GROUP BY ALL
 ), timed AS (
-    SELECT daemon, count(*) AS deliveries,
-        approx_quantile(delay_us, [0.5, 0.9, 0.95, 0.99]) AS quantiles,
-        max(delay_us) AS longest, sum(delay_a_us) AS a, sum(delay_b_us) AS b,
+    SELECT daemon, delay_us, count(*) AS n, sum(delay_a_us) AS a, sum(delay_b_us) AS b,
         sum(delay_c_us) AS c, sum(delay_d_us) AS d
     FROM mail
     WHERE event = 'delivery' AND status = 'sent'
-    GROUP BY daemon
+    GROUP BY daemon, delay_us
 ), written AS (
     SELECT sender, client_ip, service, sasl_user, count(*) AS messages, sum(size) AS bytes,
         sum(recipients) AS recipients, sum(sent) AS sent, sum(bounced) AS bounced,
@@ -163,14 +165,22 @@ GROUP BY ALL
 ORDER BY messages DESC, domain
 LIMIT $detail
 
--- section: delays   How long deliveries took, by agent: seconds, quantiles by t-digest
+-- section: delays   How long deliveries took, by agent: seconds
 -- chart: none
-SELECT daemon, deliveries, (quantiles[1] / 1e6)::DECIMAL(18,2) AS median,
-    (quantiles[2] / 1e6)::DECIMAL(18,2) AS p90, (quantiles[3] / 1e6)::DECIMAL(18,2) AS p95,
-    (quantiles[4] / 1e6)::DECIMAL(18,2) AS p99, (longest / 1e6)::DECIMAL(18,2) AS longest,
-    (a / 1e6 / deliveries)::DECIMAL(18,2) AS before_queue, (b / 1e6 / deliveries)::DECIMAL(18,2) AS in_queue,
-    (c / 1e6 / deliveries)::DECIMAL(18,2) AS connecting, (d / 1e6 / deliveries)::DECIMAL(18,2) AS sending
-FROM timed
+SELECT daemon, sum(n)::BIGINT AS deliveries,
+    (min(delay_us) FILTER (WHERE upto >= 0.5 * known) / 1e6)::DECIMAL(18,2) AS median,
+    (min(delay_us) FILTER (WHERE upto >= 0.9 * known) / 1e6)::DECIMAL(18,2) AS p90,
+    (min(delay_us) FILTER (WHERE upto >= 0.95 * known) / 1e6)::DECIMAL(18,2) AS p95,
+    (min(delay_us) FILTER (WHERE upto >= 0.99 * known) / 1e6)::DECIMAL(18,2) AS p99,
+    (max(delay_us) / 1e6)::DECIMAL(18,2) AS longest,
+    (sum(a) / 1e6 / sum(n))::DECIMAL(18,2) AS before_queue, (sum(b) / 1e6 / sum(n))::DECIMAL(18,2) AS in_queue,
+    (sum(c) / 1e6 / sum(n))::DECIMAL(18,2) AS connecting, (sum(d) / 1e6 / sum(n))::DECIMAL(18,2) AS sending
+FROM (
+    SELECT *, sum(n) OVER (PARTITION BY daemon, delay_us IS NULL ORDER BY delay_us) AS upto,
+        sum(n) FILTER (WHERE delay_us IS NOT NULL) OVER (PARTITION BY daemon) AS known
+    FROM timed
+)
+GROUP BY daemon
 ORDER BY daemon
 
 -- section: senders   Senders
@@ -275,8 +285,7 @@ LIMIT $detail
 -- section: not_understood   Lines that the grammar does not know, by shape
 -- chart: none
 SELECT daemon, shape, sum(n)::BIGINT AS lines
-FROM noticed
-WHERE event = 'other'
+FROM unknown
 GROUP BY ALL
 ORDER BY lines DESC, daemon, shape
 LIMIT 100

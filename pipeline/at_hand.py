@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
+from operator import methodcaller
 from typing import TYPE_CHECKING, Any
 
 from pipeline import duck
 from pipeline.errors import QueryError
+from pipeline.fold import Folder
 from pipeline.pick import Picker
 from pipeline.pseudonym_columns import Replacer
 from pipeline.relations import STITCHED
@@ -27,15 +28,38 @@ if TYPE_CHECKING:
 _local = threading.local()
 
 
-@dataclass(slots=True)
 class _Held:
-    """What a name stands for in DuckDB: the table at hand, asked for anew each time."""
+    """What a name stands for in DuckDB: the table at hand, asked for anew each time.
 
-    table: pa.Table
-    empty: pa.Table = field(init=False)
+    Parameters
+    ----------
+    empty : pyarrow.Table
+        Its columns.
+    pick : callable, optional
+        Makes the table at hand of what is put here, when it is asked for.
+    """
 
-    def __post_init__(self) -> None:
-        self.empty = self.table
+    def __init__(self, empty: pa.Table, pick: Callable[[pa.Table], pa.Table] | None = None) -> None:
+        self.empty = empty
+        self._table = empty
+        self._pick = pick
+        self._is_picked = True
+
+    def put(self, table: pa.Table) -> None:
+        """Let the name stand for another table."""
+        self._table = table
+        self._is_picked = self._pick is None
+
+    def forget(self) -> None:
+        """Let go of the table."""
+        self._table, self._is_picked = self.empty, True
+
+    @property
+    def table(self) -> pa.Table:
+        """The table at hand."""
+        if not self._is_picked and self._pick is not None:
+            self._table, self._is_picked = self._pick(self._table), True
+        return self._table
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         return self.table.__arrow_c_stream__(requested_schema)
@@ -59,8 +83,14 @@ class AtHand:
         )
         duck.forget_prepared()
         self._held: dict[str, _Held] = {}
+        self._scanned: pa.Table | None = None
         #: Names that stand for some columns and rows of the scanned table.
-        self._parts: dict[Any, tuple[str, list[str], Picker | None]] = {}
+        self._parts: dict[Any, str] = {}
+        #: Of each query, if its rows are folded: its folder, the name of what it folded, and the
+        #: text of each branch over that.
+        self._folds: list[tuple[Folder, str, list[str]] | None] = []
+        #: Likewise of each table of fragments.
+        self._fragment_folds: dict[str, tuple[Folder, str]] = {}
         self._texts: list[str | None] = []
         hidden = plan.views.pseudonyms
         self._replacer = Replacer(hidden) if hidden is not None else None
@@ -75,6 +105,12 @@ class AtHand:
             None if selection is None else over(query.relation, selection)
             for query, selection in zip(plan.queries, plan.views.selections, strict=True)
         ]
+        self._folds = [
+            self._fold(k, query, selection)
+            for k, (query, selection) in enumerate(
+                zip(plan.queries, plan.views.selections, strict=True)
+            )
+        ]
         if stitch is not None:
             self._maps = {
                 name: self._over("_events", selection) + stitch.maps[name]
@@ -82,27 +118,47 @@ class AtHand:
             }
             for name, text in self._maps.items():
                 self._hold(name, duck.query(text))
+            for name, folding in stitch.folds.items():
+                folder = Folder(self.scanner.schema, folding, stitch.events[name].picked)
+                self._hold(f"folded{name}", folder.table())
+                folded = f"WITH scanned AS NOT MATERIALIZED (FROM folded{name}) "
+                self._fragment_folds[name] = folder, folded + folding.select
             for relation, text in stitch.views:
                 duck.cursor().execute(f"CREATE OR REPLACE TEMP VIEW {relation} AS {text}")
                 if self._replacer is not None:
                     duck.cursor().execute(f"DROP VIEW {relation}")
                     self._hold_tokens(relation, text, is_stitched=True)
 
-    def _hold(self, name: str, table: pa.Table) -> None:
-        self._held[name] = _Held(table)
+    def _hold(
+        self, name: str, table: pa.Table, pick: Callable[[pa.Table], pa.Table] | None = None
+    ) -> None:
+        self._held[name] = _Held(table, pick)
         duck.cursor().register(name, self._held[name])
+
+    def _fold(
+        self, k: int, query: Query | PythonQuery, selection: Selection | None
+    ) -> tuple[Folder, str, list[str]] | None:
+        if selection is None or selection.folding is None:
+            return None
+        folder = Folder(self.scanner.schema, selection.folding, selection.picked)
+        name = f"folded{k}"
+        self._hold(name, folder.table())
+        over = _over(name, query.relation, selection.folding.select)
+        return folder, name, [_with(over, branch.folded_sql or "") for branch in query.branches]
 
     def _over(self, relation: str, selection: Selection) -> str:
         """Return what must stand before a query that reads a relation of the scanned table."""
         if selection.part not in self._parts:
             scanned = self.scanner.schema.empty_table()
             columns = [name for name in scanned.column_names if name in selection.columns]
-            picker = Picker(columns, dict(selection.picked)) if selection.picked else None
-            self._parts[selection.part] = f"scanned{len(self._parts)}", columns, picker
-            self._hold(self._parts[selection.part][0], scanned.select(columns))
-        name, _, _ = self._parts[selection.part]
-        scanned = f"scanned AS NOT MATERIALIZED (FROM {name})"
-        return f"WITH {scanned}, {relation} AS NOT MATERIALIZED ({selection.select}) "
+            pick = (
+                Picker(columns, dict(selection.picked)).pick
+                if selection.picked
+                else methodcaller("select", columns)
+            )
+            name = self._parts[selection.part] = f"scanned{len(self._parts)}"
+            self._hold(name, scanned.select(columns), pick)
+        return _over(self._parts[selection.part], relation, selection.select)
 
     def _over_tokens(self, relation: str, selection: Selection) -> str:
         """Do what `_over` does, where queries see tokens: filters see what is written."""
@@ -130,26 +186,60 @@ class AtHand:
                 raise QueryError(
                     "--where fails on some line; without --pseudonymise it is told on what"
                 ) from None
-            self._held[name].table = self._replacer.replace_rows(rows)
+            self._held[name].put(self._replacer.replace_rows(rows))
+
+    def begin(self) -> None:
+        """Begin another split."""
+        folders = [fold[0] for fold in self._folds if fold is not None]
+        folders += [folder for folder, _ in self._fragment_folds.values()]
+        for folder in folders:
+            folder.reset()
+            folder.is_useful = True
 
     def scanned(self, table: pa.Table) -> None:
         """Take in what was just scanned."""
-        for name, columns, picker in self._parts.values():
-            part = table.select(columns) if picker is None else picker.pick(table)
-            self._held[name].table = part
+        self._scanned = table
+        for name in self._parts.values():
+            self._held[name].put(table)
 
     def put(self, name: str, table: pa.Table) -> None:
         """Let a name stand for other fragments."""
-        self._held[name].table = table
+        self._held[name].put(table)
 
-    def fragments(self, name: str) -> pa.Table:
-        """Return the fragments, for one of the tables of messages, that the scanned lines make."""
-        return self.ask(self._maps[name])
+    def take_fragments(self) -> tuple[dict[str, pa.Table], bool]:
+        """Take in what the scanned lines tell of messages.
+
+        Returns
+        -------
+        tuple of (dict of str to pyarrow.Table, bool)
+            Tables of fragments that nothing folds, and whether `folded_fragments` should be asked.
+        """
+        tables = {}
+        is_full = False
+        for name, text in self._maps.items():
+            if name in self._fragment_folds:
+                folder, _ = self._fragment_folds[name]
+                folder.take(self._scanned)
+                is_full |= folder.is_full
+            else:
+                tables[name] = self.ask(text)
+        return tables, is_full
+
+    def folded_fragments(self) -> dict[str, pa.Table]:
+        """Return the fragments that were folded since they were last asked for."""
+        tables = {}
+        for name, (folder, text) in self._fragment_folds.items():
+            self.put(f"folded{name}", folder.table())
+            tables[name] = self.ask(text)
+            self._held[f"folded{name}"].forget()
+            folder.reset()
+        return tables
 
     def forget(self) -> None:
         """Let go of all tables."""
+        self._scanned = None
         for held in self._held.values():
-            held.table = held.empty
+            held.forget()
 
     def ask(self, sql: str) -> pa.Table:
         """Run a query over the tables at hand, prepared once."""
@@ -175,6 +265,27 @@ class AtHand:
         self._put_tokens(is_stitched=False)
         self._map(partials, lambda relation: relation not in STITCHED)
 
+    def map_folded(self, partials: list[list[list[pa.Table]]]) -> None:
+        """Append the partials of what was folded since `begin`."""
+        for fold, branches in zip(self._folds, partials, strict=True):
+            if fold is not None:
+                self._ask_folded(fold, branches)
+
+    def _ask_folded(
+        self, fold: tuple[Folder, str, list[str]], branches: list[list[pa.Table]]
+    ) -> None:
+        folder, name, texts = fold
+        groups = folder.table()
+        if not groups.num_rows:
+            return
+        self.put(name, groups)
+        for text, tables in zip(texts, branches, strict=True):
+            table = self.ask(text)
+            if table.num_rows:
+                tables.append(table)
+        self._held[name].forget()
+        folder.reset()
+
     def map_stitched(
         self, tables: Mapping[str, pa.Table], partials: list[list[list[pa.Table]]]
     ) -> None:
@@ -195,18 +306,39 @@ class AtHand:
         ]
 
     def _map(self, partials: list[list[list[pa.Table]]], is_read: Callable[[str], bool]) -> None:
-        queries = zip(self.plan.queries, self._texts, partials, strict=True)
-        for query, over, branches in queries:
+        selections = self.plan.views.selections
+        queries = zip(
+            self.plan.queries, selections, self._texts, self._folds, partials, strict=True
+        )
+        for query, selection, over, fold, branches in queries:
             if not is_read(query.relation):
+                continue
+            if fold is not None and fold[0].is_useful and fold[0].take(self._scanned):
+                if fold[0].is_full or not fold[0].is_useful:
+                    self._ask_folded(fold, branches)
+                continue
+            if selection is not None and selection.picked and self._has_nothing(selection):
                 continue
             for branch, tables in zip(query.branches, branches, strict=True):
                 table = self._branch(query, branch, over)
                 if table.num_rows:
                     tables.append(table)
 
+    def _has_nothing(self, selection: Selection) -> bool:
+        """Tell whether no scanned line has what a query asks for: then it needn't be asked."""
+        return not self._held[self._parts[selection.part]].table.num_rows
+
     def _branch(self, query: Query | PythonQuery, branch: Branch, over: str | None) -> pa.Table:
         table = self.ask(_with(over, branch.map_sql))
         return table if isinstance(query, Query) else query.module.map(table)
+
+
+def _over(scanned: str, relation: str, select: str) -> str:
+    """Return what must stand before a query: its relation, over a table."""
+    return (
+        f"WITH scanned AS NOT MATERIALIZED (FROM {scanned}), "
+        f"{relation} AS NOT MATERIALIZED ({select}) "
+    )
 
 
 def _with(over: str | None, sql: str) -> str:

@@ -109,6 +109,7 @@ def map_split(task: MapTask) -> Mapped:
         counts.damage = Damage(url, error.kind, detail=error.detail)
         return mapped
     held = at_hand(task.plan)
+    held.begin()
     scanner = held.scanner
     scanner.begin_file(url, task.years, task.number << _NUMBER_BITS)
     stitcher = Stitcher(held, mapped.partials) if task.plan.views.stitch else None
@@ -159,10 +160,11 @@ def map_split(task: MapTask) -> Mapped:
         del _under_way[threading.get_ident()]
         _finished.append(counts.stored_bytes)
         held.forget()
+    # After damage, too: the lines before it count.
+    held.map_folded(mapped.partials)
     if stitcher is not None:
-        # After damage, too: the lines before it count.
         mapped.fragments[url] = stitcher.finish()
-        mapped.combine_within(task.plan)
+    mapped.combine_within(task.plan)
     counts.lines = scanner.counts()
     if expander is not None:
         expander.correct(counts.lines)

@@ -131,21 +131,21 @@ def _plan(arguments: Arguments, settings: Settings) -> Planned:
     from pipeline.job import Job, read_job
     from pipeline.pflogsumm.queries import build_queries
     from pipeline.query import JobPlan, MapPlan
-    from pipeline.relations import RELATIONS, plan_views
+    from pipeline.relations import RELATIONS, Read, plan_views
     from pipeline.sql import Plan
 
     plans: dict[str, Plan] = {}
-    reads: list[Any] = []
+    reads: list[Read] = []
     for name, query in build_queries(arguments).items():
         plans[name] = Plan((query,), f"SELECT * FROM {name}", ())
-        reads.append((query.relation, query.columns, query.picked))
+        reads.append(Read(query.relation, query.columns, query.picked, query.fold))
     if arguments.smtpd_stats:
         from pipeline.pflogsumm import connections
         from pipeline.python_job import plan_python
 
         plan = plans["connections"] = plan_python(read_job(Path(connections.__file__)), RELATIONS)
-        wanted = {"event": connections.EVENTS}
-        reads.append((connections.RELATION, plan.queries[0].columns, wanted))
+        wanted = {"event": frozenset(connections.EVENTS)}
+        reads.append(Read(connections.RELATION, plan.queries[0].columns, wanted))
     queries = tuple(plan.queries[0] for plan in plans.values())
     jobs = [
         JobPlan(Job(name, "", ""), (place,), plan)

@@ -6,6 +6,7 @@ into its own form before it looks at the event.
 
 from __future__ import annotations
 
+from array import array
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -14,7 +15,35 @@ from pipeline.kernels.mail_names import CODES
 from pipeline.kernels.pick import find_rows, gather, gather_bits, keep_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
+
+
+class Finder:
+    """Finds the rows with some codes in scanned tables.
+
+    Parameters
+    ----------
+    picked : mapping of str to collection of str or of int
+        Column → the names (`pipeline.kernels.mail_names.CODES`) or bytes that are wanted; a row
+        must have a wanted one in each. Empty: every row is found.
+    """
+
+    def __init__(self, picked: Mapping[str, Collection[str] | Collection[int]]) -> None:
+        self._wanted = {name: _wanted(name, wanted) for name, wanted in picked.items()}
+        self._rows = memoryview(bytearray(4)).cast("i")
+
+    def find(self, table: pa.Table) -> tuple[memoryview, int]:
+        """Return the rows, and how many they are; valid until the next call."""
+        n = table.num_rows
+        if len(self._rows) < n + 1:
+            self._rows = memoryview(array("i", range(2 * n + 1)))
+        find: Any = find_rows
+        for name, wanted in self._wanted.items():
+            column = only_chunk(table, name)
+            codes = column.indices if pa.types.is_dictionary(column.type) else column
+            n = find(codes.buffers()[1], n, wanted, self._rows)
+            find = keep_rows
+        return self._rows, n
 
 
 class Picker:
@@ -25,30 +54,18 @@ class Picker:
     columns : sequence of str
         To be taken.
     picked : mapping of str to frozenset of str
-        Column of codes (`pipeline.kernels.mail_names.CODES`) → the names that are wanted; a row
-        must have a wanted one in each.
+        See `Finder`.
     """
 
     def __init__(self, columns: Sequence[str], picked: Mapping[str, frozenset[str]]) -> None:
         self._columns = columns
-        self._wanted = {
-            name: memoryview(bytearray(known in wanted for known in CODES[name]).ljust(256, b"\0"))
-            for name, wanted in picked.items()
-        }
-        self._rows = memoryview(bytearray(4)).cast("i")
+        self._finder = Finder(picked)
         self._held: dict[str, bytearray] = {}
 
     def pick(self, table: pa.Table) -> pa.Table:
         """Return the rows; valid until the next call."""
-        if len(self._rows) < table.num_rows + 1:
-            self._rows = memoryview(bytearray(4 * (table.num_rows + 1))).cast("i")
-        n = table.num_rows
-        find: Any = find_rows
-        for name, wanted in self._wanted.items():
-            codes = _only(table, name).indices.buffers()[1]
-            n = find(codes, n, wanted, self._rows)
-            find = keep_rows
-        arrays = [self._gather(name, _only(table, name), n) for name in self._columns]
+        self._rows, n = self._finder.find(table)
+        arrays = [self._gather(name, only_chunk(table, name), n) for name in self._columns]
         return pa.Table.from_arrays(arrays, names=self._columns)
 
     def _gather(self, name: str, array: pa.Array, n: int) -> pa.Array:
@@ -75,6 +92,11 @@ class Picker:
         return held
 
 
-def _only(table: pa.Table, name: str) -> pa.Array:
+def only_chunk(table: pa.Table, name: str) -> pa.Array:
     """Return a column of a scanned table, which is in one piece."""
     return table.column(name).chunk(0)
+
+
+def _wanted(name: str, wanted: Collection[str] | Collection[int]) -> memoryview:
+    known = CODES.get(name, range(256))
+    return memoryview(bytearray(code in wanted for code in known).ljust(256, b"\0"))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pipeline.errors import UsageError
-from pipeline.relations import RELATIONS, STITCHED, Views, plan_views
+from pipeline.plan_cache import remembered
+from pipeline.relations import RELATIONS, STITCHED, Read, Views, plan_views
 from pipeline.sql import Plan, Query, plan_query, plan_report
 
 if TYPE_CHECKING:
@@ -100,12 +102,14 @@ def plan_jobs(jobs: Sequence[Job], settings: Settings) -> tuple[MapPlan, list[Jo
         places = tuple(_place(query, queries) for query in plan.queries)
         plans.append(JobPlan(job, places, plan, keys))
     reads = [
-        (query.relation, query.columns, query.picked if isinstance(query, Query) else {})
+        Read(query.relation, query.columns, query.picked, query.fold)
+        if isinstance(query, Query)
+        else Read(query.relation, query.columns, {})
         for query in queries
     ]
     where = {}
     if settings.where is not None:
-        relations = {relation for relation, _, _ in reads} or {"lines"}
+        relations = {read.relation for read in reads} or {"lines"}
         where = {relation: _columns_of(settings.where, relation) for relation in relations}
     views = plan_views(reads, settings, where)
     if settings.expand_repeats and "offset" in views.scanned:
@@ -128,7 +132,11 @@ def _plan_reports(jobs: Sequence[Job], settings: Settings) -> dict[str, Plan]:
         for job in sections:
             values |= job.values(_own(job, settings.parameters, jobs))
         texts = {job.name: job.sql(settings.by) for job in sections}
-        plans |= plan_report(tables, texts, RELATIONS, values, STITCHED)
+        plans |= remembered(
+            [tables, texts, RELATIONS, STITCHED, _told(values)],
+            "\n".join((tables, *texts.values())),
+            partial(plan_report, tables, texts, RELATIONS, values, STITCHED),
+        )
     return plans
 
 
@@ -152,7 +160,18 @@ def _plan_job(job: Job, by: Sequence[str] | None, given: Mapping[str, str]) -> P
         from pipeline.python_job import plan_python
 
         return plan_python(job, RELATIONS)
-    return plan_query(job.sql(by), RELATIONS, job.values(given), unordered=STITCHED)
+    text, values = job.sql(by), job.values(given)
+    plans = remembered(
+        [text, RELATIONS, STITCHED, _told(values)],
+        text,
+        lambda: {"": plan_query(text, RELATIONS, values, unordered=STITCHED)},
+    )
+    return plans[""]
+
+
+def _told(values: Mapping[str, object]) -> list[str]:
+    """Return the values of parameters so that no two that differ are told alike."""
+    return sorted(f"{name}={value!r}" for name, value in values.items())
 
 
 def _own(job: Job, given: Mapping[str, str], jobs: Sequence[Job]) -> Mapping[str, str]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -13,12 +15,15 @@ from pipeline.sql import Query
 from pipeline.stitch import stitch_all
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from pipeline.combine import Mapped
     from pipeline.python_job import PythonQuery
     from pipeline.query import JobPlan, MapPlan
     from pipeline.stitch import Fragments
+
+#: Queries that are finished at the same time.
+THREADS = 4
 
 
 def reduce_partials(
@@ -42,25 +47,30 @@ def reduce_partials(
             [tables or [nothing] for tables, nothing in zip(branches, nothings, strict=True)]
             for branches, nothings in zip(partials, empty, strict=True)
         ]
-    finished = [
-        _finish_query(query, branches)
-        for query, branches in zip(plan.queries, partials, strict=True)
-    ]
-    results = {}
-    for job in jobs:
-        if job.is_plain:
-            result = finished[job.places[0]]
-        else:
-            names = [query.name for query in job.plan.queries]
-            result = _run(
-                job.plan.final_sql,
-                {name: finished[k] for name, k in zip(names, job.places, strict=True)},
-            )
-        # Two columns of a result may have one name; DuckDB's own tables give them two.
-        results[job.job.name] = (
-            result.rename_columns(job.plan.columns) if job.plan.columns else result
+    finished = _in_threads(_finish_query, plan.queries, partials)
+    results = _in_threads(partial(_finish_job, finished), jobs)
+    return {job.job.name: result for job, result in zip(jobs, results, strict=True)}
+
+
+def _in_threads(work: Callable[..., pa.Table], *items: Sequence[Any]) -> list[pa.Table]:
+    """Call for each of some items, on a few threads: DuckDB releases the GIL."""
+    if len(items[0]) < 2:
+        return list(map(work, *items))
+    with ThreadPoolExecutor(THREADS, thread_name_prefix="sawlog-finish") as pool:
+        return list(pool.map(work, *items))
+
+
+def _finish_job(finished: Sequence[pa.Table], job: JobPlan) -> pa.Table:
+    if job.is_plain:
+        result = finished[job.places[0]]
+    else:
+        names = [query.name for query in job.plan.queries]
+        result = _run(
+            job.plan.final_sql,
+            {name: finished[k] for name, k in zip(names, job.places, strict=True)},
         )
-    return results
+    # Two columns of a result may have one name; DuckDB's own tables give them two.
+    return result.rename_columns(job.plan.columns) if job.plan.columns else result
 
 
 def _in_order(mapped: Mapped) -> list[Fragments]:

@@ -6,7 +6,8 @@ from lines that may lie in different blocks, splits and files (`pipeline.stitch`
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from pipeline.errors import UsageError
@@ -14,8 +15,9 @@ from pipeline.filters import glob_condition, time_conditions
 from pipeline.formats.mail_view import HOP_COLUMNS, is_hop, mail_columns, mail_expressions
 from pipeline.formats.postfix import MAIL
 from pipeline.formats.syslog import LINES, lines_view, local_time, scanned_columns
-from pipeline.kernels.mail_names import CODES
-from pipeline.selection import Selection
+from pipeline.kernels.fold import COUNT, GREATEST, LEAST, SUM
+from pipeline.kernels.mail_names import CODES, INTS
+from pipeline.selection import Folding, Kept, Selection
 from pipeline.stitch_plan import DELIVERIES, MESSAGES, StitchPlan, plan_stitch
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
     from pipeline.pseudonyms import Pseudonyms
     from pipeline.settings import Settings
+    from pipeline.sql_folds import Fold
 
 #: Relation → column → DuckDB type: what jobs can query.
 RELATIONS: dict[str, dict[str, str]] = {
@@ -32,6 +35,35 @@ RELATIONS: dict[str, dict[str, str]] = {
     "deliveries": DELIVERIES,
 }
 STITCHED = ("messages", "deliveries")
+
+
+#: Integers as they are scanned: a kernel can add them up.
+_MEASURES = frozenset({"bytes", "pid", *INTS})
+#: Columns in which lines hardly ever agree.
+_UNLIKE = frozenset({"message", "offset", "detail", "tally"})
+_HOUR_US = 3_600_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What one query reads.
+
+    Attributes
+    ----------
+    relation : str
+        Its name.
+    columns : frozenset of str
+        Of these.
+    picked : mapping of str to frozenset of str
+        The values that its WHERE limits some of them to.
+    fold : Fold or None
+        How rows can be brought together before it is asked.
+    """
+
+    relation: str
+    columns: frozenset[str]
+    picked: Mapping[str, frozenset[str]]
+    fold: Fold | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +95,7 @@ class Views:
 
 
 def plan_views(
-    reads: Sequence[tuple[str, frozenset[str], Mapping[str, frozenset[str]]]],
+    reads: Sequence[Read],
     settings: Settings,
     where: Mapping[str, frozenset[str]],
 ) -> Views:
@@ -71,9 +103,8 @@ def plan_views(
 
     Parameters
     ----------
-    reads : sequence of (str, frozenset of str, mapping of str to frozenset of str)
-        The relation that each query reads, the columns that it names, and the values that its
-        WHERE limits some of them to.
+    reads : sequence of Read
+        What each query reads.
     settings : Settings
         Zones and filters.
     where : mapping of str to frozenset of str
@@ -86,13 +117,18 @@ def plan_views(
     """
     selections: list[Selection | None] = []
     stitched: dict[str, frozenset[str]] = {}
-    for relation, columns, picked in reads:
-        every = columns | where.get(relation, frozenset())
-        if relation in STITCHED:
-            stitched[relation] = stitched.get(relation, frozenset()) | every
+    for read in reads:
+        filters = where.get(read.relation, frozenset())
+        if read.relation in STITCHED:
+            known = stitched.get(read.relation, frozenset())
+            stitched[read.relation] = known | read.columns | filters
             selections.append(None)
         else:
-            selections.append(_selection(relation, every, picked, settings))
+            selection = _selection(read.relation, read.columns | filters, read.picked, settings)
+            folding = None
+            if read.fold is not None and settings.pseudonyms is None:
+                folding = _folding(read, read.fold, filters, settings)
+            selections.append(replace(selection, folding=folding))
     scanned = frozenset().union(*(one.columns for one in selections if one is not None))
     stitch = None
     if stitched:
@@ -131,11 +167,36 @@ _OTHERS = frozenset({"expired"})
 _ROWS = frozenset({"bytes"})
 
 
+def _folding(read: Read, fold: Fold, filters: frozenset[str], settings: Settings) -> Folding | None:
+    """Return how rows are folded for a query; None where that would be wrong, or no use."""
+    measures = fold.sums | fold.extremes
+    named = fold.keys | filters
+    if not fold.sums <= _MEASURES or not fold.extremes <= _MEASURES | {"time"}:
+        return None
+    more = {name: f'"{name}"' for name in (*sorted(measures), "_n")}
+    over = _selection(read.relation, named, read.picked, settings, more)
+    keys = over.columns if named or over.columns != _ROWS else frozenset()
+    if keys & (measures | _UNLIKE):
+        return None
+    # Who asks for the hour and nothing finer doesn't need the microsecond.
+    is_fine = bool(named & {"time", "instant"}) or "utc_offset" in keys
+    bounds = [bound for bound in (settings.since, settings.until) if bound is not None]
+    is_fine |= any(bound.minute or bound.second or bound.microsecond for bound in bounds)
+    if "time" in keys and is_fine:
+        return None
+    kept = [Kept("_n", COUNT), *(Kept(name, SUM, name) for name in sorted(fold.sums))]
+    for name in sorted(fold.extremes):
+        kept += [Kept(name, LEAST, name), Kept(name, GREATEST, name)]
+    units = tuple((name, _HOUR_US if name == "time" else 1) for name in sorted(keys))
+    return Folding(units, tuple(kept), over.select)
+
+
 def _selection(
     relation: str,
     columns: frozenset[str],
     picked: Mapping[str, frozenset[str]],
     settings: Settings,
+    more: Mapping[str, str] = MappingProxyType({}),
 ) -> Selection:
     zones = settings.zones
     bounds = time_conditions(local_time(zones), settings.since, settings.until)
@@ -148,7 +209,7 @@ def _selection(
     columns |= {"process"} if settings.processes else frozenset()
     scanned = scanned_columns(columns, zones, is_bounded=bool(bounds))
     if relation == "lines":
-        return Selection(scanned or _ROWS, lines_view(columns, zones, bounds, conditions))
+        return Selection(scanned or _ROWS, lines_view(columns, zones, bounds, conditions, more))
     if settings.pseudonyms is not None and "detail" in columns:
         columns |= {"stage"}  # tells whether it is a line of a message
     scanned |= mail_columns(columns) | {"event"}
@@ -157,6 +218,6 @@ def _selection(
     if not settings.count_hops:
         scanned |= HOP_COLUMNS
         only += f" AND NOT {is_hop()}"
-    select = lines_view(columns, zones, bounds, conditions, made, only)
+    select = lines_view(columns, zones, bounds, conditions, {**made, **more}, only)
     codes = tuple(sorted((name, wanted) for name, wanted in picked.items() if name in CODES))
     return Selection(scanned | {name for name, _ in codes}, select, codes)

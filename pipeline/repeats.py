@@ -119,6 +119,8 @@ class Expander:
         """Return a line, the line that it stands for, and how often; None where it stays."""
         line = rows.line(row)
         end = line[len(line.rstrip(b"\r\n")) :]
+        if not end.endswith(b"\n"):  # the last line of a file
+            end += b"\n"
         if rows.is_last_repeated(row):
             rows.note(row)
             rows.skip(row)
@@ -141,7 +143,7 @@ class Expander:
             if int(match[1]):
                 rows.stand_for(row, copy)
         count = self._cap(int(match[1]), len(copy) + 1)
-        return (line, copy + (end or b"\n"), count) if count else None
+        return (line, copy + end, count) if count else None
 
     def _cap(self, count: int, n_bytes: int) -> int:
         most = min(MAX_REPEATS, max(1, MAX_BYTES // n_bytes))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,7 @@ from pipeline.sql_types import is_lost, needs_restoring
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
+    from pipeline.sql_folds import Fold
 
 #: The CTEs that the sections of a report become.
 _SECTION = re.compile(r"_s\d+$")
@@ -52,10 +54,13 @@ class Branch:
     combine_sql : str
         Over the table ``partials``, partials one after the other in split order; gives rows of
         partial, with the same columns and types. Associative, and the identity on one partial.
+    folded_sql : str or None
+        Does what ``map_sql`` does, over rows folded by `Query.fold` and counted in ``_n``.
     """
 
     map_sql: str
     combine_sql: str
+    folded_sql: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +90,8 @@ class Query:
         For ``map_only``: stop reading after so many rows of partial, LIMIT and OFFSET together.
     picked : dict of str to frozenset of str
         Columns that its WHERE limits to some texts, and these: rows with others can be left out.
+    fold : Fold or None
+        How rows can be brought together before it is asked; None: it needs every row.
     """
 
     name: str
@@ -95,6 +102,7 @@ class Query:
     map_only: bool
     limit: int | None
     picked: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    fold: Fold | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,11 +319,15 @@ class _Planner:
             name=name,
             relation=relation,
             columns=pieces.columns,
-            branches=tuple(Branch(*texts) for texts in pieces.branches),
+            branches=tuple(
+                Branch(map_sql, combine_sql, folded)
+                for (map_sql, combine_sql), folded in zip_longest(pieces.branches, pieces.folded)
+            ),
             finish_sql=pieces.finish_sql,
             map_only=pieces.map_only,
             limit=pieces.limit,
             picked=picked_values(scope.resolve(select["where_clause"]), tuple(scope.columns)),
+            fold=pieces.fold,
         )
         return query, (own, names, types)
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pipeline.sql_aggregates import IN_FILE_ORDER, kind_of
+from pipeline.sql_folds import fold_calls, fold_rows
 from pipeline.sql_rows import Pieces, touched_columns
 from pipeline.sql_states import StateColumn, read_states
 from pipeline.sql_tree import Node, canonical, column, rewrite
@@ -58,6 +59,9 @@ class Partials:
         self.values: dict[str, Values] = {}
         self.restore: dict[str, str] = {}  # column of a partial -> its type
         self.texts: list[str] = []  # whose plans tell the touched columns
+        # What the branches need of folded rows, and what each asks of them.
+        self.fold = fold_rows([*groups.keys.values(), self._where()])
+        self.folded: list[str] = []
         for i, call in enumerate(groups.calls.values()):
             self._place(f"a{i}", call)
 
@@ -117,7 +121,8 @@ class Partials:
 
     def pieces(self, above: Node) -> Pieces:
         """Return the finished texts."""
-        branches, sources = [], []
+        branches: list[tuple[str, str]] = []
+        sources: list[tuple[int, list[str], str]] = []
         if self.state_calls or not self.values:
             states, branch = self._state_branch()
             branches.append(branch)
@@ -134,6 +139,8 @@ class Partials:
             branches=tuple(branches),
             finish_sql=self.parser.text({**above, "from_table": table}),
             columns=frozenset(c.lower() for c in touched_columns(self.scope, *self.texts)),
+            fold=self.fold,
+            folded=tuple(self.folded) if self.fold is not None else (),
         )
 
     # Branch 0: one row per group with the exported states.
@@ -152,7 +159,9 @@ class Partials:
         self.texts.append(text)
         types = self._types(text, items)
         states = read_states(self.scope, calls, types)
-        map_sql = self._sent(text, {n: k for n, k in types.items() if n in self.key_names}, types)
+        self.key_types = {n: k for n, k in types.items() if n in self.key_names}
+        map_sql = self._sent(text, self.key_types, types)
+        self._fold(items)
         merged = [f"{state.merged} AS {name}" for name, state in states.items()]
         combine = (
             f"SELECT {_commas([*self.key_names, *merged]) or 'count(*) AS _rows'} FROM partials"
@@ -160,6 +169,25 @@ class Partials:
         if self.key_names:
             combine += f" GROUP BY {_commas(self.key_names)}"
         return states, (map_sql, combine)
+
+    def _fold(self, items: list[Node]) -> None:
+        """Find out what this branch asks of folded rows, where it can."""
+        n_keys = len(self.key_names)
+        keys, calls = items[:n_keys], {item["alias"]: item for item in items[n_keys:]}
+        if self.fold is None or any(kind == "last" for _, kind in self.state_calls.values()):
+            self.fold = None
+            return
+        fold, folded = fold_calls(self.scope, calls)
+        self.fold = self.fold.together(fold)
+        if self.fold is None or folded is None:
+            return
+        items = [*keys, *({**call, "alias": name} for name, call in folded.items())]
+        text = self._select(items, n_keys=n_keys)
+        self.folded.append(self._sent(text, self.key_types, {item["alias"]: {} for item in items}))
+
+    def _where(self) -> Node | None:
+        where: Node | None = self.scope.resolve(self.scope.select["where_clause"])
+        return where
 
     def _wrapped_last(self, call: Node) -> Node:
         wrap = self.parser.expression("struct_pack(v := 1)")
@@ -184,7 +212,7 @@ class Partials:
         body = {
             **select,
             "select_list": items,
-            "where_clause": self.scope.resolve(select["where_clause"]),
+            "where_clause": self._where(),
             "group_expressions": [],
             "group_sets": [],
             "aggregate_handling": "STANDARD_HANDLING",
@@ -226,6 +254,11 @@ class Partials:
         self.texts.append(text)
         kinds = self._types(text, items)
         rows = self._sent(text, kinds, kinds)
+        if values.counted:
+            self.fold = None  # the first of equals is taken
+        elif self.fold is not None:
+            self.fold = self.fold.together(fold_rows(values.columns.values()))
+            self.folded.append(f"SELECT DISTINCT * FROM ({rows})")
         if not values.counted:
             return f"SELECT DISTINCT * FROM ({rows})", "SELECT DISTINCT * FROM partials"
         # Values stay in the order in which they came first: mode() takes the first of equals.

@@ -22,13 +22,15 @@ from pipeline.sql_types import is_lost_in_partial, restored, transport
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pipeline.sql_folds import Fold
+
 
 @dataclass(frozen=True, slots=True)
 class Pieces:
     """The texts that one distributed SELECT is taken apart into.
 
     ``branches`` are pairs of map and combine; ``columns`` are those of the relation that the maps
-    touch.
+    touch. ``folded``: what each branch asks of rows that were brought together by ``fold``.
     """
 
     branches: tuple[tuple[str, str], ...]
@@ -36,6 +38,8 @@ class Pieces:
     columns: frozenset[str]
     map_only: bool = False
     limit: int | None = None
+    fold: Fold | None = None
+    folded: tuple[str, ...] = ()
 
 
 def split_rows(scope: Scope, names: Sequence[str], types: Sequence[str]) -> Pieces:

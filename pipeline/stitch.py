@@ -143,12 +143,15 @@ class Stitcher:
         self._partials = partials
         self._tables: dict[str, list[pa.Table]] = {name: [] for name in self._stitch.tables}
         self._fragments = Fragments(self._stitch.tables)
+        self._has_taken = False  # since whole messages were last queried
 
     def take(self) -> None:
         """Take in the scanned table at hand."""
-        for name in self._stitch.tables:
-            self._tables[name].append(self._held.fragments(name))
-        if len(self._tables["_m"]) >= BLOCKS:
+        self._has_taken = True
+        tables, is_full = self._held.take_fragments()
+        for name, table in tables.items():
+            self._tables[name].append(table)
+        if is_full or any(len(self._tables[name]) > BLOCKS for name in tables):
             self._settle()
 
     def finish(self) -> Fragments:
@@ -158,11 +161,18 @@ class Stitcher:
         return self._fragments
 
     def _settle(self) -> None:
+        if self._has_taken:
+            self._has_taken = False
+            for name, table in self._held.folded_fragments().items():
+                self._tables[name].append(table)
         if not self._tables["_m"]:
             return
-        merged = _merge(
-            self._held, {name: pa.concat_tables(tables) for name, tables in self._tables.items()}
-        )
+        merged = {name: pa.concat_tables(tables) for name, tables in self._tables.items()}
+        if any(
+            len(tables) > 1 or name not in self._stitch.folds
+            for name, tables in self._tables.items()
+        ):  # what was folded once is merged
+            merged = _merge(self._held, merged)
         if self._stitch.is_late:
             # All of them, so that they stay in the order of their lines.
             self._fragments.add(merged)

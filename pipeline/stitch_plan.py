@@ -8,21 +8,25 @@ in file order: ``first``, ``last`` and ``any_value`` depend on it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from pipeline.filters import glob_condition, time_conditions
 from pipeline.formats.addresses import address_sql
 from pipeline.formats.mail_view import HOP_COLUMNS, is_hop, mail_columns
 from pipeline.formats.syslog import local_time, scanned_columns
+from pipeline.kernels.fold import ANY, COUNT, FIRST, LAST
+from pipeline.kernels.generations import OPENING, REMOVED
 from pipeline.kernels.mail_names import LINKS
-from pipeline.selection import Selection
+from pipeline.selection import Condition, Folding, Kept, Selection
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from pipeline.settings import Settings
 
+#: Those of lines with a queue id.
+_PHASES = frozenset(range(OPENING, REMOVED + 1))
 _TIMES = {"time": "TIMESTAMP", "day": "DATE", "hour": "INTEGER", "month": "DATE"}
 _IDENTITY = {
     "host": "VARCHAR",
@@ -99,48 +103,82 @@ DELIVERIES: dict[str, str] = {
 #: Columns that depend on other messages, unknown in a fragment.
 _LATE = ("generation", "parent_id", "parent_link")
 
-#: Columns of a fragment of a message: aggregate over events, aggregate over fragments.
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A column of fragments: what is kept of lines, and what merges fragments.
+
+    ``shape`` is SQL around what is kept. Where ``event`` is given it is an aggregate over events,
+    in place of what is kept.
+    """
+
+    kept: Kept
+    merge: str
+    shape: str = "{}"
+    event: str | None = None
+
+    def of_events(self) -> str:
+        """Return the aggregate over events."""
+        kept = self.kept
+        value = _AGGREGATES[kept.kind].format(kept.column)
+        if kept.condition is not None:
+            name, wanted = kept.condition
+            value += f" FILTER (WHERE {name} = {wanted!r})"
+        return self.event or self.shape.format(value)
+
+
+_AGGREGATES = {COUNT: "count(*)", ANY: "any_value({})", FIRST: "first({})", LAST: "last({})"}
+
+
+def _any(name: str, column: str | None = None, condition: Condition | None = None) -> _Part:
+    return _Part(Kept(name, ANY, column or name, condition), f"any_value({name})")
+
+
+def _counted(name: str, condition: Condition | None = None) -> _Part:
+    return _Part(Kept(name, COUNT, None, condition), f"CAST(sum({name}) AS BIGINT)")
+
+
+def _first(name: str, column: str | None = None, shape: str = "{}") -> _Part:
+    return _Part(Kept(name, FIRST, column or name), f"first({name})", shape)
+
+
+def _last(name: str, column: str | None = None) -> _Part:
+    return _Part(Kept(name, LAST, column or name), f"last({name})")
+
+
+#: Columns of a message's fragment.
 _MERGED = {
     **{
-        name: (f"any_value({name}) FILTER (WHERE phase = 1)", f"any_value({name})")
+        name: _any(name, condition=("phase", OPENING))
         for name in ("service", "client", "client_ip", "sasl_method", "sasl_user", "uid")
     },
-    **{name: (f"any_value({name})", f"any_value({name})") for name in ("helo", "message_id")},
+    **{name: _any(name) for name in ("helo", "message_id", "size", "nrcpt")},
     # What the queue manager says is rewritten; pickup says what was typed.
-    "queued_sender": (
-        "any_value(sender) FILTER (WHERE event = 'active')",
-        "any_value(queued_sender)",
+    "queued_sender": _any("queued_sender", "sender", ("event", "active")),
+    "given_sender": _any("given_sender", "sender"),
+    "attempts": _counted("attempts", ("event", "delivery")),
+    "deferrals": _counted("deferrals", ("status", "deferred")),
+    "active": _any("active", "time", ("event", "active")),
+    "expired": _Part(
+        Kept("expired", COUNT, None, ("event", "expired")), "bool_or(expired)", "{} > 0"
     ),
-    "given_sender": ("any_value(sender)", "any_value(given_sender)"),
-    "size": ("any_value(size)", "any_value(size)"),
-    "nrcpt": ("any_value(nrcpt)", "any_value(nrcpt)"),
-    "attempts": ("count(*) FILTER (WHERE event = 'delivery')", "CAST(sum(attempts) AS BIGINT)"),
-    "deferrals": (
-        "count(*) FILTER (WHERE status = 'deferred')",
-        "CAST(sum(deferrals) AS BIGINT)",
-    ),
-    "active": ("first(time) FILTER (WHERE event = 'active')", "any_value(active)"),
-    "expired": ("bool_or(event = 'expired')", "bool_or(expired)"),
-}  # fmt: skip
-_KEYS = {
-    "host": ("first(host)", "first(host)"),
-    "instance": ("first(instance)", "first(instance)"),
-    "queue_id": ("first(queue_id)", "first(queue_id)"),
-    "first_phase": ("first(phase)", "first(first_phase)"),
-    "last_phase": ("last(phase)", "last(last_phase)"),
-    "first": ("first(time)", "first(first)"),
-    "last": ("last(time)", "last(last)"),
-    "local": ("first(local)", "first(local)"),
-    "is_sealed": ("first(begins = 1)", "first(is_sealed)"),
 }
-#: Event columns that a column of a message's fragment is made of, where it isn't its own.
-_MADE_OF = {"queued_sender": ("sender",), "given_sender": ("sender",), "attempts": (), "active": (),
-            "expired": (), "deferrals": ("status",)}  # fmt: skip
+_KEYS = {
+    **{name: _first(name) for name in ("host", "instance", "queue_id")},
+    "first_phase": _first("first_phase", "phase"),
+    "last_phase": _last("last_phase", "phase"),
+    "first": _first("first", "time"),
+    "last": _last("last", "time"),
+    "local": _first("local"),
+    "is_sealed": _first("is_sealed", "begins", "{} = 1"),
+}
 #: Columns of messages and deliveries that come from the message's fragment under other names.
 _FROM_MESSAGE = {
     "sender": ("queued_sender", "given_sender"),
     **{name: (name,) for name in _MERGED if name not in ("queued_sender", "given_sender")},
 }
+#: What deals fragments out, over lines.
+_SHARD = "hash(coalesce(host, ''), queue_id)"
 _COUNTED = {
     "recipients": "count(*)",
     **{s: f"count(*) FILTER (WHERE status = '{s}')" for s in ("sent", "deferred", "bounced")},
@@ -151,22 +189,22 @@ _LAST = (
     *("reason_class", "delay_us"),
 )
 _RECIPIENTS = {
-    "attempts": ("count(*)", "CAST(sum(attempts) AS BIGINT)"),
-    "sent": ("count(*) FILTER (WHERE status = 'sent')", "CAST(sum(sent) AS BIGINT)"),
-    "deferrals": (
-        "count(*) FILTER (WHERE status = 'deferred')",
-        "CAST(sum(deferrals) AS BIGINT)",
-    ),
-    "forwarded": (
-        "count(*) FILTER (WHERE link = 'forwarded')",
-        "CAST(sum(forwarded) AS BIGINT)",
-    ),
-    "first_attempt": ("first(time)", "first(first_attempt)"),
-    "last_attempt": ("last(time)", "last(last_attempt)"),
-    "local": ("first(local)", "first(local)"),
-    "is_hop": (f"last({is_hop()})", "last(is_hop)"),
-    "shard": ("first(shard)", "first(shard)"),  # by which `pipeline.shuffle` deals it out
-    **{name: (f"last({name})", f"last({name})") for name in _LAST},
+    "attempts": _counted("attempts"),
+    "sent": _counted("sent", ("status", "sent")),
+    "deferrals": _counted("deferrals", ("status", "deferred")),
+    "forwarded": _counted("forwarded", ("link", "forwarded")),
+    "first_attempt": _first("first_attempt", "time"),
+    "last_attempt": _last("last_attempt", "time"),
+    "local": _first("local"),
+    "is_hop": _Part(_last("link").kept, "last(is_hop)", is_hop(), f"last({is_hop()})"),
+    # By which `pipeline.shuffle` deals it out.
+    "shard": _Part(_first("queue_id").kept, "first(shard)", _SHARD, "first(shard)"),
+    **{name: _last(name) for name in _LAST},
+}
+#: What else must be kept of lines for a column of a recipient's fragment.
+_BESIDE = {
+    "is_hop": tuple(_last(name).kept for name in ("event", "relay_ip")),
+    "shard": (_first("host").kept,),
 }
 
 
@@ -180,6 +218,8 @@ class StitchPlan:
         Columns that the scan must build.
     events : dict of str to Selection
         Table (``_m``, ``_d``, ``_e``) → the lines that it is made of, filters on hosts included.
+    folds : dict of str to Folding
+        Table → how a kernel makes it of these lines, where it can.
     maps, merges : dict of str to str
         Table → SELECT over these ``_events``; SELECT over its own fragments.
     views : tuple of (str, str)
@@ -190,6 +230,7 @@ class StitchPlan:
 
     scanned: frozenset[str]
     events: dict[str, Selection]
+    folds: dict[str, Folding]
     maps: dict[str, str]
     merges: dict[str, str]
     views: tuple[tuple[str, str], ...]
@@ -218,9 +259,9 @@ def plan_stitch(named: Mapping[str, frozenset[str]], settings: Settings) -> Stit
     for column in MESSAGES | DELIVERIES:
         if column in of_messages or (column in every and column not in _RECIPIENTS):
             merged |= {name: _MERGED[name] for name in _FROM_MESSAGE.get(column, ())}
-    if is_late:
-        for column in _LATE:
-            merged[column] = f"CAST(NULL AS {MESSAGES[column]})", f"any_value({column})"
+    late = {
+        name: (f"CAST(NULL AS {MESSAGES[name]})", f"any_value({name})") for name in _LATE if is_late
+    }
     recipients = {name for name in _RECIPIENTS if name in (of_deliveries or ())}
     if of_messages & _COUNTED.keys():
         recipients.add("status")
@@ -228,34 +269,39 @@ def plan_stitch(named: Mapping[str, frozenset[str]], settings: Settings) -> Stit
         recipients.add("delay_us")
     if of_deliveries is not None:
         recipients |= {"first_attempt", "local"} | ({"is_hop"} if is_once else set())
-    tables: dict[str, tuple[tuple[str, ...], dict[str, tuple[str, str]]]] = {
-        "_m": (("fid",), merged)
-    }
+    tables: dict[str, tuple[tuple[str, ...], dict[str, _Part]]] = {"_m": (("fid",), merged)}
     if recipients:
         recipients.add("shard")
         tables["_d"] = (
             ("fid", "recipient", "orig_to"),
-            {name: pair for name, pair in _RECIPIENTS.items() if name in recipients},
+            {name: part for name, part in _RECIPIENTS.items() if name in recipients},
         )
-    maps = {
-        name: _grouped(keys, {c: p[0] for c, p in columns.items()}, "_events", name)
-        for name, (keys, columns) in tables.items()
-    }
-    merges = {
-        name: _grouped(keys, {c: p[1] for c, p in columns.items()}, name)
-        for name, (keys, columns) in tables.items()
-    }
+    maps, merges, folds = {}, {}, {}
+    for name, (keys, parts) in tables.items():
+        more = late if name == "_m" else {}
+        made = {column: part.of_events() for column, part in parts.items()}
+        made |= {column: nothing for column, (nothing, _) in more.items()}
+        maps[name] = _grouped(keys, made, "_events", name)
+        joined = {column: part.merge for column, part in parts.items()}
+        joined |= {column: merge for column, (_, merge) in more.items()}
+        merges[name] = _grouped(keys, joined, name)
+        if _can_fold(settings):
+            nothings = {column: nothing for column, (nothing, _) in more.items()}
+            folds[name] = _folding(keys, parts, nothings, settings)
     of_message = {"instance", "queue_id", "event"}
-    for name in merged.keys() - _KEYS.keys() - set(_LATE):
-        of_message |= set(_MADE_OF.get(name, (name,)))
-    events = {"_m": _events_view(frozenset(of_message), settings)}
+    for name in merged.keys() - _KEYS.keys():
+        kept = _MERGED[name].kept
+        of_message |= {column for column in (kept.column,) if column is not None}
+        of_message |= {kept.condition[0]} if kept.condition is not None else set()
+    of_message -= {"phase", "time"}
+    events = {"_m": _events_view(frozenset(of_message), settings, phase=_PHASES)}
     if recipients:
         of_recipient = {"recipient", "orig_to", "status", "event"} | (recipients & set(_LAST))
         of_recipient |= {"link"} if "forwarded" in recipients else set()
         of_recipient |= HOP_COLUMNS if "is_hop" in recipients else set()
         outcomes = {} if settings.statuses is None else {"status": settings.statuses}
         events["_d"] = _events_view(
-            frozenset(of_recipient), settings, event={"delivery"}, **outcomes
+            frozenset(of_recipient), settings, phase=_PHASES, event={"delivery"}, **outcomes
         )
     if every & {"parent_id", "parent_link"} or (is_once and "messages" in named):
         columns = "fid, host, queue_id, child_id, link, time, relay_ip"
@@ -266,11 +312,43 @@ def plan_stitch(named: Mapping[str, frozenset[str]], settings: Settings) -> Stit
     return StitchPlan(
         frozenset().union(*(selection.columns for selection in events.values())),
         events,
+        folds,
         maps,
         merges,
         tuple(_relation_view(name, columns, settings) for name, columns in named.items()),
         is_late,
     )
+
+
+def _can_fold(settings: Settings) -> bool:
+    """Tell whether lines are taken as they are: not by the clock of another zone, say."""
+    return not (settings.addresses or settings.zones.report or settings.cut_messages)
+
+
+def _folding(
+    keys: Sequence[str],
+    parts: Mapping[str, _Part],
+    nothings: Mapping[str, str],
+    settings: Settings,
+) -> Folding:
+    """Return how a kernel makes fragments of lines."""
+    kept = {part.kept.name: part.kept for part in parts.values()}
+    for name in parts:
+        kept |= {beside.name: beside for beside in _BESIDE.get(name, ())}
+    # Without a report's zone this is what the line says.
+    kept = {
+        name: replace(one, column="time") if one.column == "local" else one
+        for name, one in kept.items()
+    }
+    items = ["message_no AS fid", *keys[1:]]
+    items += [f"{part.shape.format(name)} AS {name}" for name, part in parts.items()]
+    items += [f"{nothing} AS {name}" for name, nothing in nothings.items()]
+    select = f"SELECT {', '.join(items)} FROM scanned"
+    conditions = glob_condition("host", settings.hosts)
+    if conditions:
+        select += f" WHERE {' AND '.join(f'({condition})' for condition in conditions)}"
+    names = ["message_no", *keys[1:]]
+    return Folding(tuple((name, 1) for name in names), tuple(kept.values()), select)
 
 
 def _grouped(keys: Iterable[str], columns: Mapping[str, str], source: str, table: str = "") -> str:
@@ -283,7 +361,7 @@ def _grouped(keys: Iterable[str], columns: Mapping[str, str], source: str, table
 
 
 def _events_view(
-    columns: frozenset[str], settings: Settings, **picked: Collection[str]
+    columns: frozenset[str], settings: Settings, **picked: Collection[Any]
 ) -> Selection:
     """Return the lines with a queue id; ``picked`` limits columns of codes to some values."""
     zones = settings.zones
@@ -297,7 +375,7 @@ def _events_view(
     )
     view = (
         f"SELECT message_no AS fid, phase, begins, time, {local_time(zones)} AS local, host,"
-        f" {made}, hash(coalesce(host, ''), queue_id) AS shard FROM scanned WHERE message_no > 0"
+        f" {made}, {_SHARD} AS shard FROM scanned WHERE message_no > 0"
     )
     for condition in glob_condition("host", settings.hosts):
         view += f" AND ({condition})"

@@ -16,18 +16,18 @@ import hashlib
 import json
 import logging
 import os
-import tempfile
 import time
 from bisect import bisect_right
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from pipeline.cache import default_cache_dir, write_whole
 from pipeline.errors import DamageError
 from pipeline.model import Cut
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 _log = logging.getLogger(__name__)
 
@@ -251,18 +251,6 @@ def identify(stored: BinaryIO, url: str, size: int, mark: float | str | None) ->
     return SourceIdentity(url, size, "" if mark is None else str(mark), digest.hexdigest())
 
 
-def default_cache_dir() -> Path:
-    """Return the folder for indexes: ``$XDG_CACHE_HOME/sawlog``, else ``~/.cache/sawlog``.
-
-    Raises
-    ------
-    RuntimeError
-        If there is no home directory.
-    """
-    cache = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    return (cache if cache.is_absolute() else Path.home() / ".cache") / "sawlog"
-
-
 def load(identity: SourceIdentity, directory: Path | None = None) -> SeekIndex | None:
     """Return the index of a source file, None if there is none for this state of it.
 
@@ -297,7 +285,7 @@ def store(index: SeekIndex, identity: SourceIdentity, directory: Path | None = N
     try:
         path = _path(identity, directory)
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _write_whole(path, _encode(index, identity))
+        write_whole(path, _encode(index, identity))
         _trim(path)
     except (OSError, RuntimeError) as error:
         _log.info("seek index of %s not kept: %s", identity.url, error)
@@ -343,19 +331,6 @@ def _decode(content: bytes, identity: SourceIdentity) -> SeekIndex:
         points.append(SeekPoint(bit_offset, plain_offset, body[at : at + length]))
         at += length
     return SeekIndex(tuple(points), tuple(header["digests"]), header["plain_size"])
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    """Write a file that appears whole or not at all."""
-    handle, name = tempfile.mkstemp(suffix=".tmp", prefix=path.stem, dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        Path(name).replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            Path(name).unlink()
-        raise
 
 
 def _trim(newest: Path) -> None:

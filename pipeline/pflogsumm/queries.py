@@ -21,6 +21,7 @@ from pipeline.pflogsumm.cuts import (
 )
 from pipeline.pflogsumm.reasons import BOUNCE_LENGTH, DEFERRAL_LENGTH
 from pipeline.sql import Branch, Query
+from pipeline.sql_folds import Fold
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -80,6 +81,11 @@ def build_queries(arguments: Arguments) -> dict[str, Query]:
     return {query.name: query for query in queries}
 
 
+_COUNT = "count(*)"
+#: Queries that only count, over columns in which lines often agree.
+_FOLDED = ("traffic", "failures", "connect_errors")
+
+
 class _Maker:
     """Makes the queries of one report."""
 
@@ -125,11 +131,9 @@ class _Maker:
             "failures",
             "mail",
             "status daemon relay reason",
-            "WITH failed AS (SELECT status, daemon, reason, "
-            "CASE WHEN status = 'bounced' THEN relay END AS relay "
-            f"FROM mail{self._where()}), "
-            "raw AS (SELECT status, daemon, relay, reason, count(*) AS lines FROM failed "
-            "GROUP BY ALL), "
+            "WITH raw AS (SELECT status, daemon, reason, "
+            "CASE WHEN status = 'bounced' THEN mail.relay END AS relay, count(*) AS lines "
+            f"FROM mail{self._where()} GROUP BY ALL), "
             # Only the reasons of deferrals end at the first bracket.
             "parted AS (SELECT status, daemon, relay, lines, coalesce(CASE WHEN status = 'bounced' "
             "THEN reason ELSE split_part(reason, ')', 1) END, '') AS text, "
@@ -387,13 +391,17 @@ class _Maker:
             keys = ", ".join(column for column, how in merged.items() if how == _GROUP)
             combine = f"SELECT {items} FROM partials" + (f" GROUP BY {keys}" if keys else "")
         read = frozenset(columns.split()) | ({"instance"} if self._own else frozenset())
+        fold, folded_sql = None, None
+        if name in _FOLDED:
+            fold, folded_sql = Fold(read), map_sql.replace(_COUNT, "CAST(sum(_n) AS BIGINT)")
         return Query(
             name=name,
             relation=relation,
             columns=read,
-            branches=(Branch(map_sql, combine),),
+            branches=(Branch(map_sql, combine, folded_sql),),
             finish_sql=finish,
             map_only=merged is None,
             limit=None,
             picked={column: frozenset(values) for column, values in picked.items()},
+            fold=fold,
         )
