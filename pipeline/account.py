@@ -39,6 +39,8 @@ def account_line(account: Account) -> str:
         f"{account.undated_lines:,} undated",
         f"{len(account.duplicates):,} duplicate",
     ]
+    if account.reused_files:
+        parts.append(f"{account.reused_files:,} known")
     if account.skipped:
         parts.append(f"{len(account.skipped):,} skipped")
     evidence = _evidence(account)

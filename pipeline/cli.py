@@ -228,6 +228,19 @@ def jobs_command(to: str) -> int:
     return run_jobs_list(to)
 
 
+@commands.command("state")
+@click.argument("action", type=click.Choice(("show", "verify", "compact", "forget")))
+@click.option("--state", "url", required=True, metavar="URL", help="Where partials are kept.")
+@click.option("--before", metavar="DAY", help="forget: contents whose last line is older.")
+@click.option("--storage-option", "storage_options", multiple=True, metavar="KEY=VALUE")
+@click.option("--to", type=click.Choice(FORMATS), default="table", help="What goes to stdout.")
+def state_command(action: str, **options: Any) -> int:
+    """Show, verify, compact or forget what --state has kept."""
+    from pipeline.state.command import run_state_command
+
+    return run_state_command(action, **options)
+
+
 @commands.command("demo")
 @click.argument("directory", metavar="DIR")
 @click.option("--size", type=click.IntRange(1), metavar="MB", help="Size of its text.")

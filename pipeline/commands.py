@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from pipeline.errors import UsageError
 from pipeline.handing_on import Veil
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
     import pyarrow as pa
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from pipeline.job import Job
     from pipeline.model import Account
     from pipeline.outputs.model import About, Occasion
-    from pipeline.run import Planned
+    from pipeline.run import Planned, RunResult
     from pipeline.settings import Settings
 
 _DAMAGED = 3
@@ -34,7 +35,7 @@ def run_jobs_command(
     ``title`` stands above a report; without one the jobs' names do.
     """
     from pipeline.render import check_format
-    from pipeline.run import plan_queries, run_jobs
+    from pipeline.run import plan_queries
 
     names = [job.name for job in jobs]
     settings = begin(sources, options)
@@ -42,13 +43,21 @@ def run_jobs_command(
     check_format(options["to"], names)
     planned = plan_queries(jobs, settings)
     is_by_row = options["to"] in ("csv", "values", "ndjson")
-    if len(jobs) == 1 and is_by_row and not options["outputs"] and options["top"] is None:
+    if (
+        len(jobs) == 1
+        and is_by_row
+        and settings.state is None
+        and not options["outputs"]
+        and options["top"] is None
+    ):
         code = _stream(planned, sources, settings, options)
         if code is not None:
             return code
     progress = _progress(options)
     try:
-        done = run_jobs(jobs, sources, settings, progress.take, progress.plan, planned=planned)
+        done = _runner(settings)(
+            jobs, sources, settings, progress.take, progress.plan, planned=planned
+        )
     finally:
         progress.clear()
     veil = Veil(settings.pseudonyms)
@@ -58,6 +67,17 @@ def run_jobs_command(
     occasion = replace(_occasion(settings, account, warnings, command), title=title)
     _show(results, settings, options, veil.about(_about(planned)), occasion)
     return end(account, warnings, options)
+
+
+def _runner(settings: Settings) -> Callable[..., RunResult]:
+    """Return what runs jobs: from scratch, or with what earlier runs have kept."""
+    if settings.state is None:
+        from pipeline.run import run_jobs
+
+        return run_jobs
+    from pipeline.state.run import run_incrementally
+
+    return run_incrementally
 
 
 def _about(planned: Planned) -> dict[str, About]:
@@ -236,6 +256,17 @@ def _report_demo(directory: str, sources: Sequence[str]) -> int:
     return 0
 
 
+def _read_retention(text: str | None, state: str | None) -> timedelta | None:
+    if text is None:
+        return None
+    if state is None:
+        raise UsageError("--retention is about what --state keeps: name that, too")
+    number = text.removesuffix("d")
+    if not number.isdecimal() or not 0 < int(number) < 100_000:
+        raise UsageError(f"--retention takes days, as 400d, got {text!r}")
+    return timedelta(days=int(number))
+
+
 def _check_outputs(sources: Sequence[str], options: dict[str, Any], names: Sequence[str]) -> None:
     """Refuse before the run what could not be written after it, or would be written over."""
     from pipeline.render import check_outputs
@@ -320,6 +351,9 @@ def read_settings(options: dict[str, Any]) -> Settings:
         addresses=read_rules(options["addresses"]) if options["addresses"] is not None else (),
         expand_repeats=options["expand_repeats"],
         pseudonyms=pseudonyms,
+        state=options["state"],
+        verify_content=options["verify_content"],
+        retention=_read_retention(options["retention"], options["state"]),
     )
     since, until = _read_period(options, settings.now)
     return replace(settings, since=since, until=until)

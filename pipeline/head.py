@@ -54,7 +54,7 @@ _spooled: dict[str, Path] = {}
 def stdin_head() -> bytes:
     """Return the first stored bytes of standard input, without using them up."""
     if STDIN not in _stdin:
-        _stdin[STDIN] = _read_full(sys.stdin.buffer, HEAD_BYTES)
+        _stdin[STDIN] = read_full(sys.stdin.buffer, HEAD_BYTES)
     return _stdin[STDIN]
 
 
@@ -115,7 +115,7 @@ def read_head(file: SourceFile) -> Head:
         reader = get_codec(compression).open(io.BytesIO(stored_head), None)
     else:
         with open_stored(file) as stored:
-            stored_head = _read_full(
+            stored_head = read_full(
                 stored, min(HEAD_BYTES, HEAD_BYTES if file.size is None else file.size)
             )
         compression = detect(stored_head)
@@ -144,7 +144,7 @@ def read_tail(file: SourceFile, compression: str) -> bytes:
     if compression == "plain" and file.size is not None:
         with open_stored(file) as stored:
             stored.seek(max(0, file.size - TAIL_BYTES))
-            return _read_full(stored, min(TAIL_BYTES, file.size))
+            return read_full(stored, min(TAIL_BYTES, file.size))
     with open_plain(file, compression) as reader:
         return _last_bytes(reader)
 
@@ -190,7 +190,7 @@ def _gzip_mtime(compression: str, head: bytes) -> int:
     return read_gzip_mtime(head)
 
 
-def _read_full(stored: BinaryIO, size: int) -> bytes:
+def read_full(stored: BinaryIO, size: int) -> bytes:
     """Read up to ``size`` bytes, also where the stream gives them in small pieces."""
     pieces = []
     while size > 0 and (piece := stored.read(size)):

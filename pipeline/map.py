@@ -8,12 +8,13 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from pipeline.at_hand import at_hand
+from pipeline.chain import Digester
 from pipeline.combine import Mapped
 from pipeline.compression import get_codec
 from pipeline.errors import DamageError, SourceError
 from pipeline.head import open_source
 from pipeline.model import Damage
-from pipeline.read import Buffers, read_ahead, read_blocks
+from pipeline.read import Buffers, leave_out, read_ahead, read_blocks
 from pipeline.repeats import Expander
 from pipeline.stitch import Stitcher
 
@@ -82,6 +83,10 @@ class MapTask:
         Make a seek index in passing, and keep it for this state of the file.
     number : int
         Counts the tasks of a run: with it the numbers of a split's messages are its own.
+    begin : int
+        Plain bytes at the begin of the file that were mapped before; of a split that begins it.
+    is_digested : bool
+        Tell which content was read.
     """
 
     split: Split
@@ -92,6 +97,8 @@ class MapTask:
     index: SourceIdentity | None = None
     build: SourceIdentity | None = None
     number: int = 0
+    begin: int = 0
+    is_digested: bool = False
 
 
 def map_split(task: MapTask) -> Mapped:
@@ -122,6 +129,12 @@ def map_split(task: MapTask) -> Mapped:
         has_stop=split.stop is not None,
         offset=offset,
     )
+    digester = None
+    if task.is_digested:
+        digester = Digester(offset)
+        blocks = digester.watch(blocks)
+    if task.begin:
+        blocks = leave_out(blocks, task.begin, buffers)
     if task.is_ahead:
         blocks = read_ahead(blocks, buffers)
     expander = Expander(task.years) if task.plan.expands_repeats else None
@@ -166,6 +179,8 @@ def map_split(task: MapTask) -> Mapped:
         mapped.fragments[url] = stitcher.finish()
     mapped.combine_within(task.plan)
     counts.lines = scanner.counts()
+    if digester is not None:
+        counts.piece = digester.end()
     if expander is not None:
         expander.correct(counts.lines)
         counts.n_repeats_cut, counts.most_repeats = expander.n_cut, expander.most

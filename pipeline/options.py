@@ -132,6 +132,21 @@ _RUNNING = (
         help="Passed to fsspec.",
     ),
     click.option(
+        "--state",
+        metavar="URL",
+        help="Keep partials there, and read only what is new since: see 'sawlog state'.",
+    ),
+    click.option(
+        "--retention",
+        metavar="DAYS",
+        help="With --state: forget what is older, as 400d.",
+    ),
+    click.option(
+        "--verify-content",
+        is_flag=True,
+        help="With --state: read all files, whatever their names, sizes and times say.",
+    ),
+    click.option(
         "--nice",
         type=click.IntRange(0, 19),
         default=10,

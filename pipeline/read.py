@@ -199,6 +199,21 @@ def _emit_overlong(fill: _Fill, end: int, buffers: Buffers) -> Generator[Block, 
     return rest
 
 
+def leave_out(blocks: Iterator[Block], begin: int, buffers: Buffers) -> Iterator[Block]:
+    """Yield blocks without the lines before a plain offset, at which a line begins."""
+    for block in blocks:
+        n_left_out = begin - block.offset
+        if n_left_out <= 0:
+            yield block
+        elif n_left_out >= block.stop:
+            buffers.give_back(block.buffer)
+        else:
+            stop = block.stop - n_left_out
+            view = memoryview(block.buffer)
+            view[:stop] = view[n_left_out : block.stop]
+            yield Block(block.buffer, stop, begin, block.extra_bytes)
+
+
 def read_ahead(blocks: Iterator[Block], buffers: Buffers, count: int = 1) -> Iterator[Block]:
     """Yield the same blocks, made on a thread of its own up to ``count`` ahead.
 

@@ -102,7 +102,7 @@ def run_jobs(
     tasks = plan_tasks(inputs, plan, settings)
     merged = None
     if tasks:
-        executor = _executor(settings, tasks)
+        executor = executor_for(settings, tasks)
         merged = executor.reduce(tasks, plan, on_done)
     counts = merged.files if merged is not None else {}
     take_counts(inputs, counts, settings)
@@ -147,7 +147,7 @@ def stream_rows(
         limit = plan.queries[0].limit
         n_rows = 0
         if tasks:
-            executor = _executor(settings, tasks)
+            executor = executor_for(settings, tasks)
             for part in executor.stream(tasks, plan):
                 on_done(part)
                 if not _take_part(counts, part):
@@ -244,8 +244,13 @@ def find_inputs(arguments: Sequence[str], settings: Settings, *, needs_all: bool
     return inputs
 
 
-def plan_tasks(inputs: Inputs, plan: MapPlan, settings: Settings) -> list[list[MapTask]]:
-    """Cut the files into splits and make a map task of each; per file, in order."""
+def plan_tasks(
+    inputs: Inputs, plan: MapPlan, settings: Settings, *, needs_offset: bool = False
+) -> list[list[MapTask]]:
+    """Cut the files into splits and make a map task of each; per file, in order.
+
+    ``needs_offset``: splits must know the plain offset at which they begin.
+    """
     from pipeline.map import MapTask
     from pipeline.split import choose_target_bytes, find_index, plan_splits
     from pipeline.years import year_table
@@ -263,7 +268,7 @@ def plan_tasks(inputs: Inputs, plan: MapPlan, settings: Settings) -> list[list[M
             kind,
             target,
             is_exact=settings.split_bytes is not None,
-            needs_offset=plan.needs_offset,
+            needs_offset=plan.needs_offset or needs_offset,
             is_whole=plan.expands_repeats,
             index=index,
         )
@@ -358,7 +363,7 @@ def _is_streaming(plan: MapPlan, job: JobPlan) -> bool:
     )
 
 
-def _executor(settings: Settings, tasks: Sequence[Sequence[MapTask]]) -> Executor:
+def executor_for(settings: Settings, tasks: Sequence[Sequence[MapTask]]) -> Executor:
     """Return the executor; of one split alone ``inline``, where threads would only wait."""
     from pipeline.executors import get_executor
     from pipeline.map import begin_run

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from pipeline.errors import UsageError
@@ -42,6 +42,12 @@ class Settings:
         Deliveries are made only of attempts with these outcomes; None: of all.
     pseudonyms : Pseudonyms or None
         With what key addresses, logins, hosts and IP addresses become tokens.
+    state : str or None
+        Directory or URL where partials are kept, see `pipeline.state`.
+    verify_content : bool
+        Read all files, whatever names, sizes and times say of them.
+    retention : timedelta or None
+        Contents whose last line is older are forgotten by the state.
     now : datetime
         Begin of the run, naive, UTC.
     """
@@ -70,6 +76,9 @@ class Settings:
     cut_messages: bool = False
     statuses: frozenset[str] | None = None
     pseudonyms: Pseudonyms | None = None
+    state: str | None = None
+    verify_content: bool = False
+    retention: timedelta | None = None
     now: datetime = field(default_factory=lambda: datetime.now().astimezone().replace(tzinfo=None))
 
     @property
