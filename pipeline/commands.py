@@ -283,6 +283,7 @@ def read_settings(options: dict[str, Any]) -> Settings:
         One of them is wrong.
     """
     from pipeline.formats.addresses import read_rules
+    from pipeline.formats.base import FormatOptions
     from pipeline.settings import Settings, read_size, read_zones
 
     split_size = options["split_size"]
@@ -319,6 +320,9 @@ def read_settings(options: dict[str, Any]) -> Settings:
         index=options["index"] == "auto",
         addresses=read_rules(options["addresses"]) if options["addresses"] is not None else (),
         expand_repeats=options["expand_repeats"],
+        formats=FormatOptions(
+            options["bots"], options["columns"], tuple(options["patterns"]), options["format"]
+        ),
         pseudonyms=pseudonyms,
     )
     since, until = _read_period(options, settings.now)

@@ -7,6 +7,7 @@ from lines that may lie in different blocks, splits and files (`pipeline.stitch`
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from pipeline.errors import UsageError
@@ -21,10 +22,12 @@ from pipeline.stitch_plan import DELIVERIES, MESSAGES, StitchPlan, plan_stitch
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from pipeline.formats.base import Format
     from pipeline.pseudonyms import Pseudonyms
     from pipeline.settings import Settings
 
-#: Relation → column → DuckDB type: what jobs can query.
+#: Relation → column → DuckDB type: what jobs can query, beside what `pipeline.formats.registry`
+#: finds.
 RELATIONS: dict[str, dict[str, str]] = {
     "lines": LINES,
     "mail": {**LINES, **MAIL},
@@ -32,6 +35,11 @@ RELATIONS: dict[str, dict[str, str]] = {
     "deliveries": DELIVERIES,
 }
 STITCHED = ("messages", "deliveries")
+
+
+def relations_of(formats: Mapping[str, Format]) -> dict[str, Mapping[str, str]]:
+    """Return the columns of every relation, those of formats included."""
+    return {**RELATIONS, **{name: {**LINES, **one.columns} for name, one in formats.items()}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +60,8 @@ class Views:
         Of Postfix lines nobody reads any but attempts to deliver.
     pseudonyms : Pseudonyms or None
         Queries see tokens in the place of addresses, logins, hosts and IP addresses.
+    formats : tuple of Format
+        Those of the relations that queries read.
     """
 
     scanned: frozenset[str]
@@ -60,12 +70,14 @@ class Views:
     reasons: str | None = None
     only_deliveries: bool = False
     pseudonyms: Pseudonyms | None = None
+    formats: tuple[Format, ...] = ()
 
 
 def plan_views(
     reads: Sequence[tuple[str, frozenset[str], Mapping[str, frozenset[str]]]],
     settings: Settings,
     where: Mapping[str, frozenset[str]],
+    formats: Mapping[str, Format] = MappingProxyType({}),
 ) -> Views:
     """Plan the relations that some queries read.
 
@@ -78,6 +90,8 @@ def plan_views(
         Zones and filters.
     where : mapping of str to frozenset of str
         The columns that ``settings.where`` names in each relation; empty where there is none.
+    formats : mapping of str to Format
+        By the names of their relations.
 
     Raises
     ------
@@ -91,6 +105,8 @@ def plan_views(
         if relation in STITCHED:
             stitched[relation] = stitched.get(relation, frozenset()) | every
             selections.append(None)
+        elif relation in formats:
+            selections.append(_of_format(formats[relation], every, settings))
         else:
             selections.append(_selection(relation, every, picked, settings))
     scanned = frozenset().union(*(one.columns for one in selections if one is not None))
@@ -115,6 +131,7 @@ def plan_views(
         settings.reasons,
         only_deliveries=stitch is None and all(map(_is_of_deliveries, picks)),
         pseudonyms=settings.pseudonyms,
+        formats=tuple(one for name, one in formats.items() if any(name == r for r, _, _ in reads)),
     )
 
 
@@ -131,14 +148,11 @@ _OTHERS = frozenset({"expired"})
 _ROWS = frozenset({"bytes"})
 
 
-def _selection(
-    relation: str,
-    columns: frozenset[str],
-    picked: Mapping[str, frozenset[str]],
-    settings: Settings,
-) -> Selection:
-    zones = settings.zones
-    bounds = time_conditions(local_time(zones), settings.since, settings.until)
+def _filtered(
+    columns: frozenset[str], settings: Settings
+) -> tuple[frozenset[str], tuple[str, ...], tuple[str, ...]]:
+    """Return the columns with those that filters name, the bounds of time, other conditions."""
+    bounds = time_conditions(local_time(settings.zones), settings.since, settings.until)
     conditions = (
         *glob_condition("host", settings.hosts),
         *glob_condition("process", settings.processes),
@@ -146,6 +160,35 @@ def _selection(
     )
     columns |= {"host"} if settings.hosts else frozenset()
     columns |= {"process"} if settings.processes else frozenset()
+    return columns, tuple(bounds), conditions
+
+
+def _of_format(one: Format, columns: frozenset[str], settings: Settings) -> Selection:
+    zones = settings.zones
+    columns, bounds, conditions = _filtered(columns, settings)
+    own = columns & one.columns.keys()
+    lines = scanned_columns(columns - own, zones, is_bounded=bool(bounds))
+    scanned = lines | one.scanned(own, lines)
+    select = lines_view(
+        columns - own,
+        zones,
+        bounds,
+        conditions,
+        one.expressions(own),
+        one.condition,
+        one.source(scanned),
+    )
+    return Selection(scanned, select)
+
+
+def _selection(
+    relation: str,
+    columns: frozenset[str],
+    picked: Mapping[str, frozenset[str]],
+    settings: Settings,
+) -> Selection:
+    zones = settings.zones
+    columns, bounds, conditions = _filtered(columns, settings)
     scanned = scanned_columns(columns, zones, is_bounded=bool(bounds))
     if relation == "lines":
         return Selection(scanned or _ROWS, lines_view(columns, zones, bounds, conditions))
