@@ -200,6 +200,49 @@ def run_jobs_list(to: str) -> int:
     return 0
 
 
+def run_formats_list(to: str) -> int:
+    """List the built-in formats; return the exit code."""
+    import pyarrow as pa
+
+    from pipeline.formats.base import FormatOptions
+    from pipeline.formats.registry import find_formats
+    from pipeline.render import render
+
+    formats = find_formats(FormatOptions())
+    table = pa.table(
+        {
+            "format": pa.array([*formats], pa.string()),
+            "columns": pa.array(
+                [", ".join(one.columns) or None for one in formats.values()], pa.string()
+            ),
+            "samples": pa.array([len(one.samples()) for one in formats.values()], pa.int64()),
+        }
+    )
+    render({"formats": table}, to, sys.stdout)
+    return 0
+
+
+def run_formats_check(paths: Sequence[str]) -> int:
+    """Run the samples of files of patterns; return the exit code: 1 where one fails."""
+    from pipeline.formats.patterns import read_patterns
+    from pipeline.recognise import check_samples
+    from pipeline.text import escape_visibly
+
+    code = 0
+    for path in paths:
+        one = read_patterns(Path(path))
+        wrong = check_samples(one)
+        for problem in wrong:
+            shown = "\n".join(map(escape_visibly, problem.split("\n")))
+            print(f"{path}: {shown}", file=sys.stderr)
+        if wrong:
+            code = 1
+        else:
+            n_patterns, n_samples = len(one.patterns), len(one.samples())
+            print(f"{path}: {one.name}: {n_patterns} patterns, {n_samples} samples, all as told")
+    return code
+
+
 def run_demo_command(directory: str, size_mb: int | None) -> int:
     """Make the sample archive and a report of it; return the exit code."""
     from pipeline.demo import DEFAULT_SIZE_MB, make_demo

@@ -105,6 +105,9 @@ def plan_views(
         if relation in STITCHED:
             stitched[relation] = stitched.get(relation, frozenset()) | every
             selections.append(None)
+        elif relation == "lines" and settings.formats.only in formats:
+            one = formats[settings.formats.only or ""]
+            selections.append(_of_lines(one, every, settings))
         elif relation in formats:
             selections.append(_of_format(formats[relation], every, settings))
         else:
@@ -131,7 +134,11 @@ def plan_views(
         settings.reasons,
         only_deliveries=stitch is None and all(map(_is_of_deliveries, picks)),
         pseudonyms=settings.pseudonyms,
-        formats=tuple(one for name, one in formats.items() if any(name == r for r, _, _ in reads)),
+        formats=tuple(
+            one
+            for name, one in formats.items()
+            if name == settings.formats.only or any(name == read for read, _, _ in reads)
+        ),
     )
 
 
@@ -178,6 +185,16 @@ def _of_format(one: Format, columns: frozenset[str], settings: Settings) -> Sele
         one.condition,
         one.source(scanned),
     )
+    return Selection(scanned, select)
+
+
+def _of_lines(one: Format, columns: frozenset[str], settings: Settings) -> Selection:
+    """Return ``lines`` with the times that a format reads: what it does not know stays as it is."""
+    columns, bounds, conditions = _filtered(columns, settings)
+    lines = scanned_columns(columns, settings.zones, is_bounded=bool(bounds))
+    scanned = lines | one.scanned(frozenset(), lines)
+    source = one.source(scanned)
+    select = lines_view(columns, settings.zones, bounds, conditions, source=source)
     return Selection(scanned, select)
 
 

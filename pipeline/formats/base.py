@@ -82,7 +82,10 @@ class Format(Protocol):
         """
 
     def source(self, scanned: frozenset[str]) -> str:
-        """Return what stands behind FROM; ``scanned`` itself where nothing is to be replaced."""
+        """Return what stands behind FROM; ``scanned`` itself where nothing is to be replaced.
+
+        It has a row for each one of ``scanned``: with ``--format`` the times of ``lines`` are its.
+        """
 
     def expressions(self, columns: frozenset[str]) -> dict[str, str]:
         """Return the SQL of own columns, over `source`."""

@@ -68,12 +68,12 @@ class JsonFormat:
         paths += [quote(f'$."{name}"') for name in TIME_FIELDS]
         text = "regexp_replace(message, '^@cee: *', '')"
         text = f"CASE WHEN starts_with(message, '@cee:') THEN {text} ELSE message END"
-        # One parse for all fields; only where a line of the chunk is broken is each tried alone.
-        fields = f"TRY(json_extract_string(json_text, [{', '.join(paths)}]))"
+        # One parse tells whether it is JSON, one reads all fields; a broken line costs no other.
+        fields = f"json_extract_string(json_text, [{', '.join(paths)}])"
         texts = f"SELECT *, {text} AS json_text FROM scanned"
         lines = (
-            f"SELECT *, {fields} AS parsed_fields FROM ({texts}) "
-            "WHERE starts_with(ltrim(json_text), '{')"
+            "SELECT *, CASE WHEN starts_with(ltrim(json_text), '{') AND json_valid(json_text) "
+            f"THEN {fields} END AS parsed_fields FROM ({texts})"
         )
         replaced = sorted(scanned & _TIMES)
         if not replaced:

@@ -20,6 +20,9 @@ _FOLDER = Path(__file__).parent
 #: Relations that are no format of this kind; a pattern can't be called like them.
 TAKEN = ("lines", "mail", "messages", "deliveries")
 
+#: Formats that the scanner itself knows.
+_GENERAL = ("mail", "syslog", "text")
+
 
 @cache
 def builtin_formats() -> dict[str, Path]:
@@ -65,12 +68,11 @@ def find_formats(options: FormatOptions, texts: Sequence[str] | None = None) -> 
             raise UsageError(f"{path}: there is another relation called {own.name!r}; rename it")
         found[own.name] = own
     for name in builtin_formats():
-        if texts is None or _is_named(name, texts):
+        if texts is None or name == options.only or _is_named(name, texts):
             found[name] = load_builtin(name, options)
-    if options.only is not None and options.only not in ("syslog", "mail"):
-        known = [*found, *builtin_formats(), "syslog", "mail"]
-        if options.only not in known:
-            raise unknown_name("format", options.only, known)
+    known = [*found, *builtin_formats(), *_GENERAL]
+    if options.only is not None and options.only not in known:
+        raise unknown_name("format", options.only, known)
     return found
 
 

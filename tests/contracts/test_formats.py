@@ -10,18 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline import duck
 from pipeline.formats.base import FormatOptions
 from pipeline.formats.registry import builtin_formats, load_builtin
 from pipeline.formats.syslog import LINES
-from pipeline.model import Block
-from pipeline.relations import plan_views
-from pipeline.scan import LineScanner
-from pipeline.settings import Settings
-from pipeline.yearless import year_table
+from pipeline.recognise import compare_sample, read_sample, select_rows
 from tests.support.strategies import hostile_text
 
-_TABLE = year_table(datetime(2007, 12, 31, 23, 59, 59))
+_NOW = datetime(2007, 12, 31, 23, 59, 59)
 _NAMES = sorted(builtin_formats())
 
 
@@ -34,18 +29,9 @@ _JSON_COLUMNS = "level,status:int,took=request.took:double,a.b.c,ok:bool,msg=mes
 
 
 def _rows(one, text: bytes, max_rows: int = 1 << 10) -> list[dict[str, object]]:
-    """Return all columns of the rows of a text, as SQL writes values."""
+    """Return all columns of the rows of a text."""
     columns = frozenset({*LINES, *one.columns})
-    views = plan_views([(one.name, columns, {})], Settings(), {}, {one.name: one})
-    scanner = LineScanner(views.scanned, max_rows, formats=views.formats)
-    scanner.begin_file("f", _TABLE)
-    selection = views.selections[0]
-    rows = []
-    for table in scanner.scan(Block(bytearray(text), len(text), 0)):
-        duck.cursor().register("scanned", table.select(sorted(selection.columns)))
-        rows += duck.query(selection.select).to_pylist()
-        duck.cursor().unregister("scanned")
-    return rows
+    return select_rows(one.name, columns, {one.name: one}, text, max_rows=max_rows, now=_NOW)
 
 
 def _samples():
@@ -57,20 +43,7 @@ def _samples():
 @pytest.mark.parametrize(("name", "sample"), [*_samples()])
 def test_sample(name, sample):
     """A sample gives its fields; own columns that it does not name are NULL."""
-    one = _format(name)
-    rows = _rows(one, sample.line + b"\n")
-
-    if sample.fields is None:
-        assert [] == rows
-        return
-    (row,) = rows
-    told = {k: v for k, v in row.items() if k in sample.fields}
-    told |= {k: row[k] for k in one.columns if row[k] is not None}
-    assert dict(sample.fields) == {k: _plain(v) for k, v in told.items()}
-
-
-def _plain(value: object) -> object:
-    return value if isinstance(value, (int, float, str, bool, type(None))) else str(value)
+    assert [] == compare_sample(sample, read_sample(_format(name), sample, _NOW))
 
 
 @pytest.mark.parametrize("name", _NAMES)
