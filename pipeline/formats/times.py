@@ -117,14 +117,15 @@ def _one(text: str, format_: str, locale: str | None) -> str:
         return _epoch(text, repr(_EPOCHS[format_]))
     if format_ in ("iso", "cpanel"):
         plain = f"replace(ltrim({bare}, '['), ',', '.')"
-        # DuckDB knows "infinity" and years of five digits, which no clock writes.
+        # DuckDB knows "infinity", even in strptime, and years of five digits: no clock writes them.
+        compact = f"CASE WHEN {plain} SIMILAR TO '\\d{{8}}.*' THEN {plain} END"
         dated = f"CASE WHEN {plain} SIMILAR TO '\\d{{4}}[-/].*' THEN {plain} END"
         return (
             f"coalesce({_plain_iso(text)}, TRY_CAST({dated} AS TIMESTAMP), "
-            f"TRY_STRPTIME({plain}, ['%Y%m%dT%H%M%S', '%Y%m%dT%H%M%S.%f', '%Y%m%d%H%M%S']))"
+            f"TRY_STRPTIME({compact}, ['%Y%m%dT%H%M%S', '%Y%m%dT%H%M%S.%f', '%Y%m%d%H%M%S']))"
         )
     if format_ == "apache":
-        return f"TRY_STRPTIME(trim({bare}, '[]'), '%d/%b/%Y:%H:%M:%S')"
+        return _one(f"trim({text}, '[]')", "%d/%b/%Y:%H:%M:%S%z", None)
     if format_ == "auto":
         number = f"abs(TRY_CAST({text} AS DOUBLE))"
         scale = (
@@ -138,7 +139,10 @@ def _one(text: str, format_: str, locale: str | None) -> str:
     if locale is not None:
         written = _months(written, locale)
         format_ = re.sub(r"%[Bb]月?", "%m", format_)
-    return f"TRY_STRPTIME({written}, {quote(format_)})"
+    return (
+        f"CASE WHEN regexp_matches({text}, '\\d') "
+        f"THEN TRY_STRPTIME({written}, {quote(format_)}) END"
+    )
 
 
 def _plain_iso(text: str) -> str:
