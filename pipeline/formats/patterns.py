@@ -43,6 +43,8 @@ TYPES: dict[str, tuple[str, str]] = {
     "apache": ("VARCHAR", r"\d\d/\w\w\w/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}"),
     "time": ("VARCHAR", r".*?"),
 }
+#: Types whose text may begin with a space.
+_LOOSE = ("text", "rest", "time")
 #: Types of fields that tell the time, and how it is read where nothing else is said.
 _TIMES = {"iso": "iso", "epoch": "auto", "apache": "apache", "time": "auto"}
 _NAME = re.compile(r"[a-z_][a-z0-9_]*")
@@ -275,29 +277,34 @@ def _pattern(name: str, table: dict[str, Any]) -> Pattern:
 
 
 def _read_template(template: str) -> tuple[str, bytes, dict[str, str]]:
-    """Return regex, longest literal, and types of a template's fields."""
-    parts = []
+    """Return regex, longest literal, and types of a template's fields.
+
+    RE2 is thrice as fast where each character can be only one thing: so a word ends before what
+    follows it, and of several spaces before a field that may begin with one, they are its.
+    """
     kinds: dict[str, str] = {}
-    literal = ""
-    at = 0
-    for found in _FIELD.finditer(template):
-        text = template[at : found.start()]
-        literal = max(literal, *text.split(" "), key=len)
-        parts.append(_escaped(text))
-        name, kind = found[1], found[2] or "word"
+    found = [*_FIELD.finditer(template)]
+    ends = [0, *(one.end() for one in found)]
+    begins = [*(one.start() for one in found), len(template)]
+    literals = [template[end:begin] for end, begin in zip(ends, begins, strict=True)]
+    parts = [_escaped(literals[0])]
+    for field_, before, after in zip(found, literals[:-1], literals[1:], strict=True):
+        name, kind = field_[1], field_[2] or "word"
         if kind not in TYPES:
             raise unknown_name("type", kind, TYPES)
         if name in kinds:
             raise UsageError(f"its template has two fields called {name!r}.")
-        if name is None:
-            parts.append(f"(?:{TYPES[kind][1]})")
-        else:
+        pattern = TYPES[kind][1]
+        if kind == "word" and after[:1].strip():
+            pattern = rf"[^\s{re.escape(after[0])}]+"
+        if kind in _LOOSE and before.endswith(" "):
+            parts[-1] = parts[-1].removesuffix("+")
+        group = f"(?P<{name}>{pattern})" if name is not None else f"(?:{pattern})"
+        if name is not None:
             kinds[name] = kind
-            parts.append(f"(?P<{name}>{TYPES[kind][1]})")
-        at = found.end()
-    text = template[at:]
-    literal = max(literal, *text.split(" "), key=len)
-    return f"^{''.join(parts)}{_escaped(text)}$", literal.encode(), kinds
+        parts += [group, _escaped(after)]
+    literal = max((word for text in literals for word in text.split(" ")), key=len)
+    return f"^{''.join(parts)}$", literal.encode(), kinds
 
 
 def _escaped(text: str) -> str:
