@@ -108,9 +108,9 @@ def describe_plan(
             ("compression", pa.string()),
             ("stored_bytes", pa.int64()),
             ("splits", pa.int64()),
+            ("why", pa.string()),
             ("format", pa.string()),
             ("matching", pa.string()),
-            ("why", pa.string()),
         ]
     )
     n_splits = sum(map(len, tasks))
