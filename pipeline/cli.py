@@ -203,6 +203,20 @@ def plan_command(job: str, **options: Any) -> int:
     return run_plan_command(with_sections([find_job(name) for name in job.split(",")]), **options)
 
 
+@commands.command("formats")
+@click.argument("arguments", nargs=-1, metavar="[check FILE…]")
+@click.option("--to", type=click.Choice(FORMATS), default="table", help="What goes to stdout.")
+def formats_command(arguments: tuple[str, ...], to: str) -> int:
+    """List the formats of lines there are; check FILE: run the samples of one's own patterns."""
+    from pipeline.commands import run_formats_check, run_formats_list
+
+    if not arguments:
+        return run_formats_list(to)
+    if arguments[0] != "check" or len(arguments) == 1:
+        raise UsageError("sawlog formats lists them; sawlog formats check FILE… runs samples")
+    return run_formats_check(arguments[1:])
+
+
 class _Raw(click.Command):
     """A command that reads its arguments itself."""
 

@@ -220,6 +220,49 @@ def run_jobs_list(to: str) -> int:
     return 0
 
 
+def run_formats_list(to: str) -> int:
+    """List the built-in formats; return the exit code."""
+    import pyarrow as pa
+
+    from pipeline.formats.base import FormatOptions
+    from pipeline.formats.registry import find_formats
+    from pipeline.render import render
+
+    formats = find_formats(FormatOptions())
+    table = pa.table(
+        {
+            "format": pa.array([*formats], pa.string()),
+            "columns": pa.array(
+                [", ".join(one.columns) or None for one in formats.values()], pa.string()
+            ),
+            "samples": pa.array([len(one.samples()) for one in formats.values()], pa.int64()),
+        }
+    )
+    render({"formats": table}, to, sys.stdout)
+    return 0
+
+
+def run_formats_check(paths: Sequence[str]) -> int:
+    """Run the samples of files of patterns; return the exit code: 1 where one fails."""
+    from pipeline.formats.patterns import read_patterns
+    from pipeline.recognise import check_samples
+    from pipeline.text import escape_visibly
+
+    code = 0
+    for path in paths:
+        one = read_patterns(Path(path))
+        wrong = check_samples(one)
+        for problem in wrong:
+            shown = "\n".join(map(escape_visibly, problem.split("\n")))
+            print(f"{path}: {shown}", file=sys.stderr)
+        if wrong:
+            code = 1
+        else:
+            n_patterns, n_samples = len(one.patterns), len(one.samples())
+            print(f"{path}: {one.name}: {n_patterns} patterns, {n_samples} samples, all as told")
+    return code
+
+
 def run_demo_command(directory: str, size_mb: int | None) -> int:
     """Make the sample archive and a report of it; return the exit code."""
     from pipeline.demo import DEFAULT_SIZE_MB, make_demo
@@ -314,6 +357,7 @@ def read_settings(options: dict[str, Any]) -> Settings:
         One of them is wrong.
     """
     from pipeline.formats.addresses import read_rules
+    from pipeline.formats.base import FormatOptions
     from pipeline.settings import Settings, read_size, read_zones
 
     split_size = options["split_size"]
@@ -350,6 +394,9 @@ def read_settings(options: dict[str, Any]) -> Settings:
         index=options["index"] == "auto",
         addresses=read_rules(options["addresses"]) if options["addresses"] is not None else (),
         expand_repeats=options["expand_repeats"],
+        formats=FormatOptions(
+            options["bots"], options["columns"], tuple(options["patterns"]), options["format"]
+        ),
         pseudonyms=pseudonyms,
         state=options["state"],
         verify_content=options["verify_content"],

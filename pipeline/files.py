@@ -98,6 +98,7 @@ def describe_plan(
                 "compression": head.compression,
                 "stored_bytes": file.size,
                 "splits": len(of_file),
+                **_formats(head.text, settings),
                 "why": _why(head.compression, file.size, len(of_file), plan, of_file[0]),
             }
         )
@@ -108,6 +109,8 @@ def describe_plan(
             ("stored_bytes", pa.int64()),
             ("splits", pa.int64()),
             ("why", pa.string()),
+            ("format", pa.string()),
+            ("matching", pa.string()),
         ]
     )
     n_splits = sum(map(len, tasks))
@@ -122,6 +125,17 @@ def describe_plan(
         f"memory about {in_bytes(memory)} and what the groups of the result take",
     ]
     return pa.Table.from_pylist(rows, schema=schema), summary
+
+
+def _formats(text: bytes, settings: Settings) -> dict[str, str]:
+    """Return what the head of a file tells of its format, and how many lines of it tell so."""
+    from pipeline.recognise import decide_format, find_shares, say_shares
+
+    shares = find_shares(text, settings.formats)
+    return {
+        "format": decide_format(shares, settings.formats),
+        "matching": say_shares(shares),
+    }
 
 
 def _why(compression: str, size: int | None, n_splits: int, plan: MapPlan, task: MapTask) -> str:

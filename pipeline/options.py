@@ -83,6 +83,23 @@ _LINES = (
     ),
 )
 
+_FORMATS = (
+    click.option(
+        "--format", metavar="NAME", help="What the sources are, whatever their heads look like."
+    ),
+    click.option(
+        "--pattern",
+        "patterns",
+        multiple=True,
+        metavar="FILE",
+        help="A format of one's own: a relation by patterns, in TOML.",
+    ),
+    click.option(
+        "--columns", metavar="COL[:TYPE],…", help="Of the relation json: level,status:int,a.b.c."
+    ),
+    click.option("--bots", metavar="FILE", help="Own rules for bot, before the built-in ones."),
+)
+
 _RUNNING = (
     click.option("--rotated", is_flag=True, help="Take each SOURCE's rotated siblings, too."),
     click.option(
@@ -155,7 +172,12 @@ _RUNNING = (
     ),
 )
 
-_GROUPS = {"Results": _RESULTS, "Which lines, and when": _LINES, "How it runs": _RUNNING}
+_GROUPS = {
+    "Results": _RESULTS,
+    "Which lines, and when": _LINES,
+    "What they hold": _FORMATS,
+    "How it runs": _RUNNING,
+}
 
 
 def shared_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -105,7 +105,7 @@ def run_jobs(
         executor = executor_for(settings, tasks)
         merged = executor.reduce(tasks, plan, on_done)
     counts = merged.files if merged is not None else {}
-    take_counts(inputs, counts, settings)
+    take_counts(inputs, counts, settings, plan)
     results = reduce_partials(merged, plan, plans)
     inputs.account.seconds = round(time.monotonic() - begin, 3)
     return RunResult(results, inputs.account, counts, inputs.warnings)
@@ -163,7 +163,7 @@ def stream_rows(
                     inputs.account.skipped.append(
                         {"file": file.url, "why": "the LIMIT was reached"}
                     )
-        take_counts(inputs, counts, settings)
+        take_counts(inputs, counts, settings, plan)
         inputs.account.seconds = round(time.monotonic() - begin, 3)
 
     return reduce_partials(None, plan, plans)[job.name].schema, rows(), inputs
@@ -295,7 +295,9 @@ def plan_tasks(
     return tasks
 
 
-def take_counts(inputs: Inputs, counts: dict[str, FileCounts], settings: Settings) -> None:
+def take_counts(
+    inputs: Inputs, counts: dict[str, FileCounts], settings: Settings, plan: MapPlan
+) -> None:
     """Complete the account with what was read, and the warnings that follow from it.
 
     Raises
@@ -328,7 +330,8 @@ def take_counts(inputs: Inputs, counts: dict[str, FileCounts], settings: Setting
         first = account.damaged[0]
         raise SourceError(first.file, first.kind, first.detail)
     inputs.warnings += check_years(inputs.files, inputs.anchors, counts)
-    if account.lines and not account.dated_lines:
+    # A format may have times of its own.
+    if account.lines and not account.dated_lines and not plan.views.formats:
         inputs.warnings.append(
             "no line has a time stamp: is this a log? All lines are counted as undated."
         )

@@ -14,8 +14,9 @@ from pipeline.kernels.marks import FACILITIES, SEVERITIES
 from pipeline.scan_mail import MailScanner, lines_columns
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
+    from pipeline.formats.base import Format, RowReader
     from pipeline.model import Block
     from pipeline.yearless import YearTable
 
@@ -34,7 +35,6 @@ _BITS = {
     "facility": "with_level",
 }
 _LEVELS = {"severity": SEVERITIES, "facility": FACILITIES}
-_TEXT = kernel.COLUMNS["text"]
 _DICTIONARY = pa.dictionary(pa.int32(), pa.string())
 _LEVEL = pa.dictionary(pa.int8(), pa.string())
 
@@ -87,6 +87,8 @@ class LineScanner:
         File with the user's own rules for ``reason_class``.
     only_deliveries : bool
         Of Postfix lines, only attempts to deliver are asked for.
+    formats : sequence of Format
+        Whose columns are among ``columns``.
     """
 
     def __init__(
@@ -96,9 +98,12 @@ class LineScanner:
         reasons: str | None = None,
         *,
         only_deliveries: bool = False,
+        formats: Sequence[Format] = (),
     ) -> None:
         bits = 0
-        for name in columns | lines_columns(columns):
+        of_mail = lines_columns(columns)
+        of_formats = frozenset().union(*(one.needs for one in formats))
+        for name in columns | of_mail | of_formats:
             bits |= kernel.COLUMNS.get(name, 0)
         self.columns = [name for name in SCANNED if name in columns]
         self._scanner = kernel.Scanner(max_rows, bits)
@@ -108,12 +113,20 @@ class LineScanner:
         self._fixed = {name: strings(names) for name, names in _LEVELS.items()}
         self._named: dict[str, tuple[int, pa.Array]] = {}
         self._mail = None
-        if bits & _TEXT:
+        if of_mail:
             self._mail = MailScanner(
                 self._scanner, columns, max_rows, reasons, only_deliveries=only_deliveries
             )
         fields = [(name, _arrow_type(name)) for name in self.columns]
-        self.schema = pa.schema(fields + (self._mail.fields if self._mail else []))
+        fields += self._mail.fields if self._mail else []
+        self._readers: list[RowReader] = []
+        for one in formats:
+            own = {name.partition(":")[2] for name in columns if name.startswith(f"{one.name}:")}
+            reader = one.reader(self._scanner, frozenset(own), max_rows) if own else None
+            if reader is not None:
+                self._readers.append(reader)
+                fields += [(f"{one.name}:{name}", kind) for name, kind in reader.fields]
+        self.schema = pa.schema(fields)
 
     def begin_file(self, url: str, years: YearTable, first_number: int = 0) -> None:
         """Set the file that the next blocks belong to.
@@ -158,6 +171,8 @@ class LineScanner:
         arrays = [self._column(name, n, block) for name in self.columns]
         if self._mail is not None:
             arrays += self._mail.scan(block)
+        for reader in self._readers:
+            arrays += reader.read(block)
         return pa.Table.from_arrays(arrays, schema=self.schema)
 
     def _column(self, name: str, n: int, block: Block) -> pa.Array:

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from pipeline.errors import UsageError
+from pipeline.formats.base import FormatOptions
 from pipeline.formats.syslog import Zones
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ class Settings:
         first line, and all its lines count.
     statuses : frozenset of str or None
         Deliveries are made only of attempts with these outcomes; None: of all.
+    formats : FormatOptions
+        What the user says of the formats of sources.
     pseudonyms : Pseudonyms or None
         With what key addresses, logins, hosts and IP addresses become tokens.
     state : str or None
@@ -75,6 +78,7 @@ class Settings:
     expand_repeats: bool = False
     cut_messages: bool = False
     statuses: frozenset[str] | None = None
+    formats: FormatOptions = field(default_factory=FormatOptions)
     pseudonyms: Pseudonyms | None = None
     state: str | None = None
     verify_content: bool = False

@@ -3,7 +3,7 @@
 """Find lines, time stamps, hosts, processes and messages in a block of syslog text.
 
 The rules are those of pipeline/DESIGN.md, "The lines relation". Formats: RFC 3164, RFC 5424,
-ISO 8601 / RFC 3339 stamps, and what FreeBSD and Solaris put beside them.
+ISO 8601 / RFC 3339 stamps, what FreeBSD and Solaris put beside them, and web servers' brackets.
 """
 
 import cython
@@ -38,6 +38,7 @@ COLUMNS = {
     "offset": 256,
     "utc_offset": 512,
     "text": 1024,
+    "line": 2048,
 }
 DAY = cython.declare(cython.int, 2)
 HOST = cython.declare(cython.int, 4)
@@ -49,6 +50,7 @@ BYTES = cython.declare(cython.int, 128)
 OFFSET = cython.declare(cython.int, 256)
 UTC_OFFSET = cython.declare(cython.int, 512)
 TEXT = cython.declare(cython.int, 1024)
+LINE = cython.declare(cython.int, 2048)
 
 _NO_TAG = cython.declare(cython.int, 0)
 _LAST_REPEATED = cython.declare(cython.int, 1)
@@ -134,6 +136,7 @@ class Scanner:
     _utc: cython.p_int
     _message: cython.p_int
     _text: cython.p_int  # begin and end of each message in the block, begin -1 of undated lines
+    _whole: cython.p_int  # begin and end of each line in the block, without its line end
     _severity: cython.p_uchar
     _facility: cython.p_uchar
     _dated: cython.p_uchar
@@ -163,6 +166,7 @@ class Scanner:
         self._utc = self._ints32("utc_offset", max_rows if columns & UTC_OFFSET else 1)
         self._message = self._ints32("message", 4 * max_rows if columns & MESSAGE else 1)
         self._text = self._ints32("text", 2 * max_rows if columns & TEXT else 1)
+        self._whole = self._ints32("line", 2 * max_rows if columns & LINE else 1)
         self._bad = self._ints32("bad", 3 * max_rows if columns & MESSAGE else 1)
         self._bytes = self._ints64("bytes", max_rows if columns & BYTES else 1)
         self._offset = self._ints64("offset", max_rows if columns & OFFSET else 1)
@@ -296,7 +300,7 @@ class Scanner:
         end: cython.Py_ssize_t
         k: cython.Py_ssize_t
         time: cython.longlong
-        is_clean: cython.bint = not (self.columns & (MESSAGE | TEXT)) or is_ascii(p, i, stop)
+        is_clean: cython.bint = not (self.columns & (MESSAGE | TEXT | LINE)) or is_ascii(p, i, stop)
         for k in range(self.max_rows // 8 + 1):
             self._dated[k] = 0
             self._hosted[k] = 0
@@ -351,6 +355,9 @@ class Scanner:
                 self._bytes[row] = end - i
             if self.columns & OFFSET:
                 self._offset[row] = offset + i
+            if self.columns & LINE:
+                self._whole[2 * row] = cython.cast(cython.int, i)
+                self._whole[2 * row + 1] = cython.cast(cython.int, e)
             row += 1
             i = end
         if extra_bytes and i == stop and row and self.columns & BYTES:
@@ -403,7 +410,11 @@ class Scanner:
                     return self._undated(p, i, e, row, is_clean)
                 self._level = pri
                 return self._line_5424(p, j, e, row, is_clean)
+        k = j
         j = self._stamp.read(p, j, e)
+        if j < 0 and pri < 0 and self._stamp.read_bracket(p, k, e):
+            # Where a web server stamps its lines there is neither host nor tag.
+            return self._put(p, i, e, row, is_clean, -1, -1, -1, -1, _NO_TAG, -1)
         if j < 0:
             return self._undated(p, i, e, row, is_clean)
         if pri >= 0:

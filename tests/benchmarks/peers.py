@@ -61,6 +61,23 @@ def job(name: str, job_name: str, paths: Sequence[str], *options: str) -> Comman
     return Command(name, tuple(argv))
 
 
+def sql(name: str, query: str, paths: Sequence[str], *options: str) -> Command:
+    """Return a query typed at the command line, started likewise."""
+    argv = [sys.executable, "-m", "pipeline", "sql", query, *paths, "--to", "json", "-q"]
+    argv += ["--workers", str(N_WORKERS), "--nice", "0", *options]
+    return Command(name, tuple(argv))
+
+
+def goaccess(paths: Sequence[str]) -> Command:
+    """Return goaccess, which reads for its dashboard's totals and panels; NCSA combined."""
+    form = '%h %^[%d:%t %^] "%r" %s %b "%R" "%u" %T'
+    line = (
+        f"exec goaccess {shlex.join(paths)} --no-progress --log-format={shlex.quote(form)} "
+        "--date-format=%d/%b/%Y --time-format=%T -o json < /dev/null"
+    )
+    return _shell("goaccess", line, ["goaccess"])
+
+
 def sawlog_pflogsumm(paths: Sequence[str]) -> Command:
     """Return the report in pflogsumm's own layout."""
     argv = (sys.executable, "-m", "pipeline", "pflogsumm", "--workers", str(N_WORKERS), *paths)
