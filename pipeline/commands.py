@@ -319,10 +319,19 @@ def read_settings(options: dict[str, Any]) -> Settings:
         index=options["index"] == "auto",
         addresses=read_rules(options["addresses"]) if options["addresses"] is not None else (),
         expand_repeats=options["expand_repeats"],
+        envelope=_envelope(options["envelope"]),
         pseudonyms=pseudonyms,
     )
     since, until = _read_period(options, settings.now)
     return replace(settings, since=since, until=until)
+
+
+def _envelope(asked: str) -> str:
+    if asked not in ("auto", "none"):
+        from pipeline.envelopes import read_envelope
+
+        read_envelope(asked)
+    return asked
 
 
 def _read_period(options: dict[str, Any], now: datetime) -> tuple[datetime | None, datetime | None]:

@@ -21,7 +21,19 @@ if TYPE_CHECKING:
     from pipeline.pseudonyms import Pseudonyms
 
 #: Options whose values name nobody, and those of which only the name is told.
-_TOLD = ("to", "by", "since", "until", "day", "year", "log_tz", "report_tz", "top", "addresses")
+_TOLD = (
+    "to",
+    "by",
+    "since",
+    "until",
+    "day",
+    "year",
+    "log_tz",
+    "report_tz",
+    "top",
+    "addresses",
+    "envelope",
+)
 _FLAGS = ("expand_repeats", "rotated", "csv_safe")
 _HIDDEN = {
     "hosts": "--host",

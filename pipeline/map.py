@@ -13,7 +13,7 @@ from pipeline.compression import get_codec
 from pipeline.errors import DamageError, SourceError
 from pipeline.head import open_source
 from pipeline.model import Damage
-from pipeline.read import Buffers, read_ahead, read_blocks
+from pipeline.read import Buffers, Unowned, read_ahead, read_blocks
 from pipeline.repeats import Expander
 from pipeline.stitch import Stitcher
 
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from pipeline.compression.base import PlainReader
     from pipeline.compression.seek_build import SeekIndexBuilder
     from pipeline.compression.seek_index import SeekIndex, SourceIdentity
+    from pipeline.envelopes import Envelope
     from pipeline.model import Block, Split
+    from pipeline.peel import Peeler
     from pipeline.query import MapPlan
     from pipeline.yearless import YearTable
 
@@ -82,6 +84,8 @@ class MapTask:
         Make a seek index in passing, and keep it for this state of the file.
     number : int
         Counts the tasks of a run: with it the numbers of a split's messages are its own.
+    envelope : Envelope or None
+        What the lines stand in.
     """
 
     split: Split
@@ -92,6 +96,7 @@ class MapTask:
     index: SourceIdentity | None = None
     build: SourceIdentity | None = None
     number: int = 0
+    envelope: Envelope | None = None
 
 
 def map_split(task: MapTask) -> Mapped:
@@ -123,9 +128,12 @@ def map_split(task: MapTask) -> Mapped:
     )
     if task.is_ahead:
         blocks = read_ahead(blocks, buffers)
+    peeler = _peeler(task)
+    if peeler is not None:
+        blocks = peeler.peel(blocks, buffers)
     expander = Expander(task.years) if task.plan.expands_repeats else None
     if expander is not None:
-        blocks = expander.expand(blocks, buffers)
+        blocks = expander.expand(blocks, buffers if peeler is None else Unowned())
     _under_way[threading.get_ident()] = split, reader
     try:
         with reader:
@@ -136,7 +144,7 @@ def map_split(task: MapTask) -> Mapped:
                     if stitcher is not None:
                         stitcher.take()
                     mapped.combine_within(task.plan)
-                if expander is None:
+                if expander is None and peeler is None:
                     buffers.give_back(block.buffer)
                 _check_cancelled()
                 if mapped.is_enough(task.plan):
@@ -167,6 +175,9 @@ def map_split(task: MapTask) -> Mapped:
     if expander is not None:
         expander.correct(counts.lines)
         counts.n_repeats_cut, counts.most_repeats = expander.n_cut, expander.most
+    if peeler is not None:
+        peeler.correct(counts.lines)
+        counts.n_peeled, counts.n_not_peeled = peeler.n_peeled, peeler.n_not_peeled
     return mapped
 
 
@@ -183,6 +194,14 @@ def _own_bytes(split: Split, stored_offset: int) -> int:
     start = split.start.stored_offset if split.start else 0
     stop = stored_offset if split.stop is None else min(stored_offset, split.stop.stored_offset)
     return max(0, stop - start)
+
+
+def _peeler(task: MapTask) -> Peeler | None:
+    if task.envelope is None:
+        return None
+    from pipeline.peel import Peeler
+
+    return Peeler(task.envelope, task.years)
 
 
 def _buffers(task: MapTask) -> Buffers:

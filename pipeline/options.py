@@ -77,6 +77,12 @@ _LINES = (
         help="Bring forms of one address together: domains, srs, verp, batv, plus.",
     ),
     click.option(
+        "--envelope",
+        default="auto",
+        metavar="NAME",
+        help="What lines stand in: auto, none, docker, cri, …, json:message=PATH,time=PATH [auto].",
+    ),
+    click.option(
         "--expand-repeats",
         is_flag=True,
         help="Count 'message repeated N times' as the N lines that it stands for.",

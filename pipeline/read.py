@@ -58,6 +58,13 @@ class Buffers:
         self._free.put(None)
 
 
+class Unowned:
+    """Takes buffers back that belong to someone else."""
+
+    def give_back(self, buffer: mmap | bytearray) -> None:
+        """Do nothing: the buffer's owner knows when it is free."""
+
+
 class _ClosedError(Exception):
     """The consumer has gone away."""
 

@@ -189,7 +189,16 @@ def find_inputs(arguments: Sequence[str], settings: Settings, *, needs_all: bool
     SourceError
         Not one argument could be read.
     """
-    from pipeline.head import STDIN, read_head, read_tail, spool_stdin, stdin_head, stdin_stream
+    from pipeline.head import (
+        STDIN,
+        read_head,
+        read_tail,
+        spool_stdin,
+        stdin_head,
+        stdin_stream,
+        unwrap,
+        unwrap_head,
+    )
     from pipeline.source import find_sources
     from pipeline.years import last_stamp, resolve_years
 
@@ -230,10 +239,14 @@ def find_inputs(arguments: Sequence[str], settings: Settings, *, needs_all: bool
                 account.damaged.append(one.damage)
         files = [(file, head) for file, head in files if file.url not in found]
     compression = {file.url: head.compression for file, head in files}
+    files = [(file, unwrap_head(head, settings.envelope, settings.now)) for file, head in files]
+    envelopes = {file.url: head.envelope for file, head in files}
     anchors = resolve_years(
         files,
         year=settings.year,
-        newest_stamp=lambda file: last_stamp(read_tail(file, compression[file.url])),
+        newest_stamp=lambda file: last_stamp(
+            unwrap(read_tail(file, compression[file.url]), envelopes[file.url], settings.now)
+        ),
         now=settings.now,
     )
     account.stored_bytes = sum(file.size or 0 for file in listing.files)
@@ -251,12 +264,15 @@ def plan_tasks(inputs: Inputs, plan: MapPlan, settings: Settings) -> list[list[M
     from pipeline.years import year_table
 
     kinds = [(file, head.compression) for file, head in inputs.files]
+    found = [head.envelope for _, head in inputs.files]
     target = settings.split_bytes or choose_target_bytes(kinds, settings.n_workers)
     tasks: list[list[MapTask]] = []
     n_tasks = 0
-    for file, kind in kinds:
+    for (file, kind), wrapped in zip(kinds, found, strict=True):
+        envelope = None if wrapped is None else wrapped.envelope
         identity, index = None, None
-        if settings.index and not plan.expands_repeats:
+        is_whole = plan.expands_repeats or (envelope is not None and envelope.is_whole)
+        if settings.index and not is_whole:
             identity, index = find_index(file, kind, settings.n_workers)
         splits = plan_splits(
             file,
@@ -264,7 +280,7 @@ def plan_tasks(inputs: Inputs, plan: MapPlan, settings: Settings) -> list[list[M
             target,
             is_exact=settings.split_bytes is not None,
             needs_offset=plan.needs_offset,
-            is_whole=plan.expands_repeats,
+            is_whole=is_whole,
             index=index,
         )
         years = year_table(inputs.anchors[file.url].limit)
@@ -279,6 +295,7 @@ def plan_tasks(inputs: Inputs, plan: MapPlan, settings: Settings) -> list[list[M
                     index=None if index is None else identity,
                     build=identity if index is None else None,
                     number=n_tasks + split.index,
+                    envelope=envelope,
                 )
                 for split in splits
             ]
@@ -302,10 +319,19 @@ def take_counts(inputs: Inputs, counts: dict[str, FileCounts], settings: Setting
     from pipeline.years import check_years, years_entry
 
     account = inputs.account
-    for file, _ in inputs.files:
+    for file, head in inputs.files:
         of_file = counts.get(file.url)
         if of_file is None:
             continue
+        if head.envelope is not None:
+            account.peeled.append(
+                {
+                    "file": file.url,
+                    "envelope": head.envelope.envelope.name,
+                    "lines": of_file.n_peeled,
+                    "not_peeled": of_file.n_not_peeled,
+                }
+            )
         lines = of_file.lines
         account.lines += lines.lines
         account.dated_lines += lines.dated
@@ -342,6 +368,8 @@ def _take_part(counts: dict[str, FileCounts], part: Mapped) -> bool:
     earlier.stored_bytes += later.stored_bytes
     earlier.damage = later.damage
     earlier.is_cut = later.is_cut
+    earlier.n_peeled += later.n_peeled
+    earlier.n_not_peeled += later.n_not_peeled
     return True
 
 

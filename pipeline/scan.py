@@ -103,6 +103,7 @@ class LineScanner:
         self.columns = [name for name in SCANNED if name in columns]
         self._scanner = kernel.Scanner(max_rows, bits)
         self._plain_bytes = 0
+        self._row = 0  # of the block at hand: rows before those that the scanner holds
         self._file = strings([""])
         self._zeros = pa.py_buffer(bytes(4 * max_rows))
         self._fixed = {name: strings(names) for name, names in _LEVELS.items()}
@@ -132,9 +133,11 @@ class LineScanner:
     def scan(self, block: Block) -> Iterator[pa.Table]:
         """Yield tables of the block's lines; each is valid only until the next is asked for."""
         at = 0
+        self._row = 0
         while at < block.stop:
             at = self._scanner.scan(block.buffer, at, block.stop, block.offset, block.extra_bytes)
             yield self._table(block)
+            self._row += self._scanner.n_rows
         self._plain_bytes += block.stop + block.extra_bytes
 
     def counts(self) -> LineCounts:
@@ -168,6 +171,10 @@ class LineScanner:
             return pa.DictionaryArray.from_arrays(index, self._file)
         if name == "message":
             return self._messages(n, block)
+        if block.outer is not None and name in ("bytes", "offset"):
+            taken = block.outer.bytes if name == "bytes" else block.outer.offset
+            of_rows = pa.py_buffer(taken[self._row : self._row + n])
+            return pa.Array.from_buffers(pa.int64(), n, [None, of_rows])
         if name in ("host", "process"):
             is_full = not (s.n_hostless_rows if name == "host" else s.n_undated_rows)
             valid = None if is_full else pa.py_buffer(held["hosted" if name == "host" else "dated"])

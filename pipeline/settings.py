@@ -35,6 +35,8 @@ class Settings:
         Rules by which addresses of mail are rewritten, see `pipeline.formats.addresses`.
     expand_repeats : bool
         Lines that stand for several are written out, see `pipeline.repeats`.
+    envelope : str
+        What lines stand in: ``auto``, ``none``, or as `pipeline.envelopes.read_envelope` takes it.
     cut_messages : bool
         Messages are made only of lines in [since, until); else a message belongs to the time of its
         first line, and all its lines count.
@@ -67,6 +69,7 @@ class Settings:
     index: bool = True
     addresses: tuple[str, ...] = ()
     expand_repeats: bool = False
+    envelope: str = "auto"
     cut_messages: bool = False
     statuses: frozenset[str] | None = None
     pseudonyms: Pseudonyms | None = None
