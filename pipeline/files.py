@@ -99,8 +99,8 @@ def describe_plan(
                 "file": clean(file.url),
                 "compression": head.compression,
                 "stored_bytes": file.size,
-                "splits": len(of_file),
                 "envelope": _say_envelope(head.envelope),
+                "splits": len(of_file),
                 "why": _why(head.compression, file.size, len(of_file), plan, of_file[0]),
             }
         )
@@ -109,8 +109,8 @@ def describe_plan(
             ("file", pa.string()),
             ("compression", pa.string()),
             ("stored_bytes", pa.int64()),
-            ("splits", pa.int64()),
             ("envelope", pa.string()),
+            ("splits", pa.int64()),
             ("why", pa.string()),
         ]
     )

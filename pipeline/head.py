@@ -33,7 +33,7 @@ STDIN = "-"
 
 #: Lines in envelopes begin so: what has none of these needn't be looked at.
 _SIGNS = re.compile(
-    rb"^(?:\xef\xbb\xbf)?(?: *\{|[^{\n]{0,200}\t\{"
+    rb"^(?:\xef\xbb\xbf)?(?: *\{|__CURSOR=|\d{1,7} <\d|[^{\n]{0,200}\t\{"
     rb"|\d{4}-\d\d-\d\dT\S{8,30} (?:std(?:out|err) |(?:<\d+>)?(?:\d )?(?:[A-Z][a-z]{2} |\d{4}-)))",
     re.MULTILINE,
 )

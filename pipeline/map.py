@@ -13,7 +13,7 @@ from pipeline.compression import get_codec
 from pipeline.errors import DamageError, SourceError
 from pipeline.head import open_source
 from pipeline.model import Damage
-from pipeline.read import Buffers, Unowned, read_ahead, read_blocks
+from pipeline.read import Buffers, Unowned, read_ahead, read_blocks, read_pieces
 from pipeline.repeats import Expander
 from pipeline.stitch import Stitcher
 
@@ -119,13 +119,17 @@ def map_split(task: MapTask) -> Mapped:
     stitcher = Stitcher(held, mapped.partials) if task.plan.views.stitch else None
     buffers = _buffers(task)
     offset = (split.start.plain_offset or 0) if split.start else 0
-    blocks: Iterator[Block] = read_blocks(
-        reader,
-        buffers,
-        is_first=split.start is None,
-        has_stop=split.stop is not None,
-        offset=offset,
-    )
+    blocks: Iterator[Block]
+    if task.envelope is not None and not task.envelope.is_lined:
+        blocks = read_pieces(reader, buffers)
+    else:
+        blocks = read_blocks(
+            reader,
+            buffers,
+            is_first=split.start is None,
+            has_stop=split.stop is not None,
+            offset=offset,
+        )
     if task.is_ahead:
         blocks = read_ahead(blocks, buffers)
     peeler = _peeler(task)

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from pipeline.scan import LineCounts
     from pipeline.yearless import YearTable
 
+#: Room for what one piece leaves to the next.
+_SPARE_BYTES = 2 << 20
 _local = threading.local()
 
 
@@ -31,9 +33,12 @@ class Peeler:
     """Opens the envelopes of one split's blocks, in order; one per thread at a time."""
 
     def __init__(self, envelope: Envelope, years: YearTable) -> None:
+        self._envelope = envelope
         self._opener = _opener(envelope)
         self._inner = self._opener.inner
         # The same table of years: a stamp that is none to the scan must be none here.
+        if envelope.shape == "entries":
+            self._opener.begin()
         self._inner.begin_file(years.days, years.later, years.limit_index, years.limit_s)
 
     def peel(self, blocks: Iterator[Block], buffers: Buffers | Unowned) -> Iterator[Block]:
@@ -41,6 +46,9 @@ class Peeler:
 
         A block is valid until the next is asked for.
         """
+        if not self._envelope.is_lined:
+            yield from self._peel_pieces(blocks, buffers)
+            return
         try:
             for block in blocks:
                 try:
@@ -77,6 +85,37 @@ class Peeler:
             self._inner.clear()
             at = self._opener.open(block.buffer, at, block.stop, block.offset, block.extra_bytes)
             yield from self._take()
+
+    def _peel_pieces(self, blocks: Iterator[Block], buffers: Buffers | Unowned) -> Iterator[Block]:
+        """Do what `peel` does where a block may end in the middle of an envelope."""
+        held, length, offset = bytearray(), 0, 0  # held[:length] is still to be opened
+
+        def open_held(*, is_last: bool) -> Iterator[Block]:
+            nonlocal length, offset
+            at, is_stuck = 0, False
+            while at < length and not is_stuck:
+                self._inner.clear()
+                start, at = at, self._opener.open(held, at, length, offset, is_last)
+                is_stuck = at == start and not self._inner.n_rows
+                yield from self._take()
+            length -= at
+            offset += at
+            held[:length] = held[at : at + length]
+
+        for block in blocks:
+            try:
+                end = length + block.stop
+                if len(held) < end:
+                    held = held[:length] + bytearray(block.stop + _SPARE_BYTES)
+                held[length:end] = memoryview(block.buffer)[: block.stop]
+                length = end
+            finally:
+                buffers.give_back(block.buffer)
+            yield from open_held(is_last=False)
+        yield from open_held(is_last=True)
+        self._inner.clear()
+        self._opener.end()
+        yield from self._take()
 
     def _end(self) -> Iterator[Block]:
         self._inner.clear()
@@ -117,6 +156,12 @@ def _make_opener(envelope: Envelope) -> Any:
         return open_json.JsonOpener(  # type: ignore[no-untyped-call]
             envelope.mapping, envelope.joins, envelope.may_be_null, envelope.has_prefix
         )
+    if not envelope.is_lined:
+        from pipeline.kernels import open_frames
+
+        if envelope.shape == "frames":
+            return open_frames.FrameOpener()  # type: ignore[no-untyped-call]
+        return open_frames.EntryOpener(envelope.mapping)  # type: ignore[no-untyped-call]
     from pipeline.kernels import open_text
 
     return open_text.TextOpener(envelope.shape == "cri")  # type: ignore[no-untyped-call]

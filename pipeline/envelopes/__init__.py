@@ -23,6 +23,8 @@ __all__ = ["NAMES", "Envelope", "Found", "find_envelope", "read_envelope"]
 NAMES = {
     "docker": "docker",
     "cri": "cri",
+    "journal-export": "journal_export",
+    "octet-counting": "octet_counting",
     "journal-json": "journal_json",
     "vector": "vector",
     "filebeat": "filebeat",

@@ -56,6 +56,7 @@ SAMPLES: tuple[tuple[str, str | None, str | None, int | None, str], ...] = (
         *("mx", "(last message repeated)", None, "last message repeated 3 times"),
     ),
     ("Dec  9 04:02:11 mx -- MARK --", "mx", "(mark)", None, "-- MARK --"),
+    ("2024-03-22T08:00:01Z - su[5]: x", None, "su", 5, "x"),
     ("    continued", None, None, None, "    continued"),
 )
 

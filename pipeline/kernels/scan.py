@@ -476,6 +476,8 @@ class Scanner:
                                 self._level = found & 255
                                 k += 1 + (found >> 8)
                                 j = k + 1 if k < e and p[k] == 32 else k
+        if host >= 0 and host_end == host + 1 and p[host] == 45:
+            host = -1  # RFC 5424's "nothing": who put the line together knew no host
         return self._put(p, j, e, row, is_clean, host, host_end, tag, tag_end, process, pid)
 
     @cython.cfunc
