@@ -320,6 +320,7 @@ def read_settings(options: dict[str, Any]) -> Settings:
         addresses=read_rules(options["addresses"]) if options["addresses"] is not None else (),
         expand_repeats=options["expand_repeats"],
         envelope=_envelope(options["envelope"]),
+        path_template=options["path_template"],
         pseudonyms=pseudonyms,
     )
     since, until = _read_period(options, settings.now)

@@ -34,7 +34,7 @@ _TOLD = (
     "addresses",
     "envelope",
 )
-_FLAGS = ("expand_repeats", "rotated", "csv_safe")
+_FLAGS = ("expand_repeats", "path_template", "rotated", "csv_safe")
 _HIDDEN = {
     "hosts": "--host",
     "processes": "--process",

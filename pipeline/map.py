@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pipeline.compression.seek_build import SeekIndexBuilder
     from pipeline.compression.seek_index import SeekIndex, SourceIdentity
     from pipeline.envelopes import Envelope
-    from pipeline.model import Block, Split
+    from pipeline.model import Block, Place, Split
     from pipeline.peel import Peeler
     from pipeline.query import MapPlan
     from pipeline.yearless import YearTable
@@ -86,6 +86,8 @@ class MapTask:
         Counts the tasks of a run: with it the numbers of a split's messages are its own.
     envelope : Envelope or None
         What the lines stand in.
+    place : Place or None
+        What the path of the file tells.
     """
 
     split: Split
@@ -97,6 +99,7 @@ class MapTask:
     build: SourceIdentity | None = None
     number: int = 0
     envelope: Envelope | None = None
+    place: Place | None = None
 
 
 def map_split(task: MapTask) -> Mapped:
@@ -115,7 +118,7 @@ def map_split(task: MapTask) -> Mapped:
         return mapped
     held = at_hand(task.plan)
     scanner = held.scanner
-    scanner.begin_file(url, task.years, task.number << _NUMBER_BITS)
+    scanner.begin_file(url, task.years, task.number << _NUMBER_BITS, task.place)
     stitcher = Stitcher(held, mapped.partials) if task.plan.views.stitch else None
     buffers = _buffers(task)
     offset = (split.start.plain_offset or 0) if split.start else 0

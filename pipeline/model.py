@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from datetime import date, datetime
     from mmap import mmap
 
 #: A line longer than this many plain bytes is counted whole and its text cut here.
@@ -108,6 +109,27 @@ class Head:
     text: bytes
     gzip_mtime: int = 0
     envelope: Found | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What the path of a file tells of its lines, by ``--path-template``.
+
+    Attributes
+    ----------
+    host, process : str or None
+        For lines that name none; a host called ``localhost`` is none.
+    day : date or None
+        For lines without a time stamp.
+    begin, end : datetime or None
+        The lines lie in [begin, end), but for time zones.
+    """
+
+    host: str | None = None
+    process: str | None = None
+    day: date | None = None
+    begin: datetime | None = None
+    end: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

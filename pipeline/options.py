@@ -90,6 +90,11 @@ _LINES = (
 )
 
 _RUNNING = (
+    click.option(
+        "--path-template",
+        is_flag=True,
+        help="SOURCE is as 'logs/{host}/{day}/*': what lines lack is in the path.",
+    ),
     click.option("--rotated", is_flag=True, help="Take each SOURCE's rotated siblings, too."),
     click.option(
         "--duplicates",

@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from pipeline.executors import Executor
     from pipeline.job import Job
     from pipeline.map import MapTask
-    from pipeline.model import Head, SourceFile
+    from pipeline.model import Head, Place, SourceFile
     from pipeline.query import JobPlan, MapPlan
     from pipeline.settings import Settings
+    from pipeline.sources.template import Template
     from pipeline.years import Anchor
 
     #: The queries of a run's map tasks, and what becomes of them for each job.
@@ -46,12 +47,15 @@ class Inputs:
         Holds what is known before the first line is read.
     warnings : list of str
         To be said once, on stderr.
+    places : dict of str to Place
+        What the path of each file tells, by URL, with ``--path-template``.
     """
 
     files: list[tuple[SourceFile, Head]]
     anchors: dict[str, Anchor]
     account: Account
     warnings: list[str] = field(default_factory=list)
+    places: dict[str, Place] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -200,10 +204,19 @@ def find_inputs(arguments: Sequence[str], settings: Settings, *, needs_all: bool
         unwrap_head,
     )
     from pipeline.source import find_sources
-    from pipeline.years import last_stamp, resolve_years
+    from pipeline.years import anchor_of_path, last_stamp, resolve_years
 
     if settings.year is not None and STDIN in arguments:
         spool_stdin()  # its newest line is looked for before it is read
+    templates: list[Template] = []
+    unlisted: list[SourceError] = []
+    if settings.path_template:
+        from pipeline.sources.template import expand_templates
+
+        period = (None, None) if needs_all else (settings.since, settings.until)
+        templates, arguments, unlisted = expand_templates(
+            list(arguments), *period, settings.storage_options
+        )
     with ExitStack() as stack:
         listing = find_sources(
             arguments,
@@ -214,14 +227,15 @@ def find_inputs(arguments: Sequence[str], settings: Settings, *, needs_all: bool
     account = Account()
     account.skipped = [{"file": url, "why": why} for url, why in listing.skipped]
     account.damaged = [
-        Damage(error.url, error.kind, detail=error.detail) for error in listing.failed
+        Damage(error.url, error.kind, detail=error.detail) for error in (*unlisted, *listing.failed)
     ]
+    listed, places = _places(listing.files, templates, account)
     if not settings.count_duplicates:
         account.duplicates = [
             {"file": url, "same_as": same, "kind": kind} for url, same, kind in listing.duplicates
         ]
     files: list[tuple[SourceFile, Head]] = []
-    for file in listing.files:
+    for file in listed:
         try:
             files.append((file, read_head(file)))
         except SourceError as error:
@@ -232,7 +246,8 @@ def find_inputs(arguments: Sequence[str], settings: Settings, *, needs_all: bool
     if not settings.count_duplicates and len(files) > 1:
         from pipeline.duplicates import find_duplicates
 
-        found = {one.file: one for one in find_duplicates(files)}
+        groups = _by_place(files, places)
+        found = {one.file: one for group in groups for one in find_duplicates(group)}
         for one in sorted(found.values(), key=lambda one: one.file):
             account.duplicates.append({"file": one.file, "same_as": one.same_as, "kind": one.kind})
             if one.damage is not None:
@@ -249,8 +264,10 @@ def find_inputs(arguments: Sequence[str], settings: Settings, *, needs_all: bool
         ),
         now=settings.now,
     )
-    account.stored_bytes = sum(file.size or 0 for file in listing.files)
-    inputs = Inputs(files, anchors, account)
+    if settings.year is None:
+        anchors |= {url: told for url, place in places.items() if (told := anchor_of_path(place))}
+    account.stored_bytes = sum(file.size or 0 for file in listed)
+    inputs = Inputs(files, anchors, account, places=places)
     if not needs_all:
         _skip_out_of_range(inputs, settings)
     account.files = len(inputs.files)
@@ -296,6 +313,7 @@ def plan_tasks(inputs: Inputs, plan: MapPlan, settings: Settings) -> list[list[M
                     build=identity if index is None else None,
                     number=n_tasks + split.index,
                     envelope=envelope,
+                    place=inputs.places.get(file.url),
                 )
                 for split in splits
             ]
@@ -353,6 +371,39 @@ def take_counts(inputs: Inputs, counts: dict[str, FileCounts], settings: Setting
         inputs.warnings.append(
             "no line has a time stamp: is this a log? All lines are counted as undated."
         )
+
+
+def _places(
+    files: Sequence[SourceFile], templates: Sequence[Template], account: Account
+) -> tuple[list[SourceFile], dict[str, Place]]:
+    """Return the files that are as the templates say, and what their paths tell."""
+    if not templates:
+        return list(files), {}
+    for template in templates:
+        account.skipped += [{"file": url, "why": why} for url, why in template.skipped]
+    kept, places = [], {}
+    for file in files:
+        why: str | None = None
+        for template in templates:
+            place = template.place(file.url)
+            why = template.why_not(place)
+            if place is not None and why is None:
+                kept.append(file)
+                places[file.url] = place
+                break
+        else:
+            account.skipped.append({"file": file.url, "why": str(why)})
+    return kept, places
+
+
+def _by_place(
+    files: list[tuple[SourceFile, Head]], places: dict[str, Place]
+) -> list[list[tuple[SourceFile, Head]]]:
+    """Return the files in groups for which the paths tell the same: else equal text is not."""
+    groups: dict[object, list[tuple[SourceFile, Head]]] = {}
+    for file, head in files:
+        groups.setdefault(places.get(file.url), []).append((file, head))
+    return list(groups.values())
 
 
 def _take_part(counts: dict[str, FileCounts], part: Mapped) -> bool:

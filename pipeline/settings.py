@@ -37,6 +37,8 @@ class Settings:
         Lines that stand for several are written out, see `pipeline.repeats`.
     envelope : str
         What lines stand in: ``auto``, ``none``, or as `pipeline.envelopes.read_envelope` takes it.
+    path_template : bool
+        Sources are templates, see `pipeline.sources.template`.
     cut_messages : bool
         Messages are made only of lines in [since, until); else a message belongs to the time of its
         first line, and all its lines count.
@@ -70,6 +72,7 @@ class Settings:
     addresses: tuple[str, ...] = ()
     expand_repeats: bool = False
     envelope: str = "auto"
+    path_template: bool = False
     cut_messages: bool = False
     statuses: frozenset[str] | None = None
     pseudonyms: Pseudonyms | None = None

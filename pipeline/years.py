@@ -63,7 +63,7 @@ from pipeline.yearless import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from pipeline.model import Head, SourceFile
+    from pipeline.model import Head, Place, SourceFile
 
 __all__ = [
     "IMPOSSIBLE_DAY",
@@ -71,6 +71,7 @@ __all__ = [
     "Evidence",
     "YearTable",
     "YearlessStamp",
+    "anchor_of_path",
     "check_years",
     "evidence_of",
     "evidence_of_anchor",
@@ -137,6 +138,13 @@ def resolve_years(
                     anchors[url] = _best_anchor(*by_url[url], newer, now)
             newer = _bound_by_first_lines([(by_url[url][1], anchors[url]) for url in tier]) or newer
     return {url: anchors[url] for url in by_url}
+
+
+def anchor_of_path(place: Place) -> Anchor | None:
+    """Return the anchor of a file whose path names its time; None where it names none."""
+    if place.end is None:
+        return None
+    return Anchor(later_by(place.end, _SLACK), "path", is_guess=False)
 
 
 def _best_anchor(file: SourceFile, head: Head, newer: Anchor | None, now: datetime) -> Anchor:
