@@ -99,8 +99,17 @@ def unwrap_head(head: Head, asked: str, now: datetime) -> Head:
     from pipeline.envelopes import find_envelope
 
     found = find_envelope(head.text, asked)
-    return (
-        head if found is None else replace(head, text=unwrap(head.text, found, now), envelope=found)
+    if found is None:
+        return head
+    from pipeline.peel import peel_text
+    from pipeline.stamps import latest_dated
+
+    times = peel_text(found.envelope, head.text, now, has_all_heads=True)
+    return replace(
+        head,
+        text=unwrap(head.text, found, now),
+        envelope=found,
+        wrapped=latest_dated(times, now),
     )
 
 

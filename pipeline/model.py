@@ -103,12 +103,15 @@ class Head:
         MTIME of the first gzip header in Unix seconds, 0 where there is none.
     envelope : Found or None
         What the lines of the file stand in; then ``text`` is what was taken out of it.
+    wrapped : datetime or None
+        The latest time that these envelopes tell.
     """
 
     compression: str
     text: bytes
     gzip_mtime: int = 0
     envelope: Found | None = None
+    wrapped: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

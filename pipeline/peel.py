@@ -32,10 +32,13 @@ _local = threading.local()
 class Peeler:
     """Opens the envelopes of one split's blocks, in order; one per thread at a time."""
 
-    def __init__(self, envelope: Envelope, years: YearTable) -> None:
+    def __init__(
+        self, envelope: Envelope, years: YearTable, *, has_all_heads: bool = False
+    ) -> None:
         self._envelope = envelope
         self._opener = _opener(envelope)
         self._inner = self._opener.inner
+        self._inner.has_all_heads = has_all_heads
         # The same table of years: a stamp that is none to the scan must be none here.
         if envelope.shape == "entries":
             self._opener.begin()
@@ -129,14 +132,19 @@ class Peeler:
             yield Block(inner.text, inner.n_out, 0, outer=outer)
 
 
-def peel_text(envelope: Envelope, text: bytes, now: datetime) -> bytes:
-    """Return the inner lines of a piece of a file; what is cut at its edges stays as it is."""
+def peel_text(
+    envelope: Envelope, text: bytes, now: datetime, *, has_all_heads: bool = False
+) -> bytes:
+    """Return the inner lines of a piece of a file; what is cut at its edges stays as it is.
+
+    ``has_all_heads``: with the time of the envelope before each, whatever they begin with.
+    """
     from pipeline.read import Unowned
     from pipeline.yearless import year_table
 
     if not text:
         return b""
-    peeler = Peeler(envelope, year_table(now))
+    peeler = Peeler(envelope, year_table(now), has_all_heads=has_all_heads)
     blocks = peeler.peel(iter([Block(bytearray(text), len(text), 0)]), Unowned())
     return b"".join(bytes(block.buffer[: block.stop]) for block in blocks)
 

@@ -402,6 +402,21 @@ def test_years_of_inner_lines_come_from_the_head_inside(sawlog, tmp_path):
     assert ["2007-12-31", "2008-01-01"] == [row.split(",")[0] for row in ran.out.splitlines()[1:]]
 
 
+def test_the_time_of_envelopes_tells_the_year(sawlog, tmp_path):
+    """Where the inner lines don't, as those of Docker that carry a stamp without one."""
+    log, account = tmp_path / "maillog", tmp_path / "account.json"
+    line = (
+        '{"log":"Dec 31 %02d:00:00 mx a: x\\n","stream":"stdout","time":"2009-12-31T23:00:01Z"}\n'
+    )
+    log.write_text("".join(line % hour for hour in range(9)))
+
+    ran = sawlog("volume", log, "--by", "day", "--to", "values", "-q", "--account", account)
+
+    assert "2009-12-31,9," in ran.out
+    told = json.loads(account.read_text())
+    assert [("envelope", 2009)] == [(one["evidence"], one["first"]) for one in told["years"]]
+
+
 def test_an_export_of_a_journal_found_in_a_folder_is_read(sawlog, tmp_path):
     """Lengths in binary don't make it a binary file."""
     entry = b"__CURSOR=s=1\n__REALTIME_TIMESTAMP=%d\nMESSAGE\n\3\0\0\0\0\0\0\0a\nb\n\n" % _US

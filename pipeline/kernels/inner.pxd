@@ -14,6 +14,7 @@ cdef class Inner:
     cdef public long long n_joined_dated  # of these: of lines with a time
     cdef public long long n_outer_bytes, n_out_bytes
     cdef public bint may_be_null          # a message that is null is an empty one
+    cdef public bint has_all_heads        # a line with a stamp of its own gets a head, too
     cdef int max_rows
     cdef Py_ssize_t size
     cdef unsigned char *out

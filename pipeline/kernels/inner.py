@@ -103,6 +103,7 @@ class Inner:
             self.piece_length, self.piece_count, self.piece_time = [0, 0], [0, 0], [0, 0]
             self.piece_offset, self.piece_bytes = [0, 0], [0, 0]
         self.may_be_null = False
+        self.has_all_heads = False
         self.zero()
 
     def begin_file(self, years, later, limit_index: cython.int, limit_s: cython.int):
@@ -288,7 +289,7 @@ class Inner:
         k: cython.Py_ssize_t
         if end - text > _MAX_TEXT:
             end = text + _MAX_TEXT
-        k = self._behind_stamp(text, end)
+        k = text if self.has_all_heads else self._behind_stamp(text, end)
         is_dated: cython.bint = k < 0
         if not is_dated:
             o = self._head(p, text, k, stream)
