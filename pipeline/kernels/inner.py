@@ -14,6 +14,7 @@ if cython.compiled:
     from cython.cimports.pipeline.kernels.epoch import put_epoch
     from cython.cimports.pipeline.kernels.json_text import (
         copy,
+        find,
         move,
         put_array,
         put_byte,
@@ -23,7 +24,7 @@ if cython.compiled:
     from cython.cimports.pipeline.kernels.stamp import Stamp
 else:
     from pipeline.kernels.epoch import put_epoch
-    from pipeline.kernels.json_text import copy, move, put_array, put_byte, unescape
+    from pipeline.kernels.json_text import copy, find, move, put_array, put_byte, unescape
     from pipeline.kernels.marks import level, number
     from pipeline.kernels.stamp import Stamp
 
@@ -321,14 +322,20 @@ class Inner:
         """Write the text of the message to out[o:], without line ends at its end; -1: none."""
         i: cython.Py_ssize_t = self.begin[MESSAGE]
         e: cython.Py_ssize_t = self.end[MESSAGE]
+        k: cython.Py_ssize_t
         kind: cython.int = cython.cast(cython.int, self.kind[MESSAGE])
         if kind == RAW:
             if e > i and p[e - 1] == 10:
                 e -= 1
-            while i < e:
-                o = put_byte(self.out, o, p[i])
-                i += 1
-            return o
+            while True:
+                k = find(p, 10, i, e)
+                if k < 0:
+                    break
+                copy(self.out, o, p, i, k - i)
+                o = put_byte(self.out, o + (k - i), 10)
+                i = k + 1
+            copy(self.out, o, p, i, e - i)
+            return o + (e - i)
         if kind == STRING:
             copy(self.out, o, p, i, e - i)
             return o + (e - i)
