@@ -50,6 +50,16 @@ def _peel(envelope, texts):
     return out, sizes, offsets, peeler
 
 
+def _count(out, peeler):
+    """Return the counts that a run would give."""
+    scanner = LineScanner(frozenset())
+    scanner.begin_file("x", _YEARS)
+    list(scanner.scan(Block(bytearray(out), len(out), 0)))
+    counts = scanner.counts()
+    peeler.correct(counts)
+    return counts
+
+
 @pytest.mark.parametrize("case", _CASES, ids=lambda case: case["note"])
 def test_each_form_gives_the_lines_of_the_case(case):
     """Every envelope with what it may hold, and what stays as it stands."""
@@ -61,7 +71,9 @@ def test_each_form_gives_the_lines_of_the_case(case):
     assert lines == out.decode("utf-8", "replace")
     assert len(log) == sum(sizes)
     if peeler._envelope.is_lined:
-        assert log.count(b"\n") == peeler.n_peeled + peeler.n_not_peeled
+        assert (
+            log.count(b"\n") == peeler.n_peeled + peeler.n_not_peeled == _count(out, peeler).lines
+        )
 
 
 @pytest.mark.parametrize("case", _CASES, ids=lambda case: case["note"])
@@ -159,11 +171,7 @@ _ENVELOPES = [envelopes.read_envelope(name) for name in envelopes.NAMES]
 def test_hostile_text_keeps_the_account(text, envelope):
     """Whatever stands in a file: each byte is some line's, and lines and bytes are the file's."""
     out, sizes, offsets, peeler = _peel(envelope, [text])
-    scanner = LineScanner(frozenset())
-    scanner.begin_file("x", _YEARS)
-    list(scanner.scan(Block(bytearray(out), len(out), 0)))
-    counts = scanner.counts()
-    peeler.correct(counts)
+    counts = _count(out, peeler)
 
     assert len(text) == counts.plain_bytes
     assert counts.dated <= counts.lines
@@ -183,6 +191,42 @@ def test_blocks_may_end_anywhere(text, envelope, cuts):
     texts = [text[a:b] for a, b in pairwise(edges) if a < b]
 
     assert _peel(envelope, [text])[:3] == _peel(envelope, texts)[:3]
+
+
+_ENTRY = (
+    b"__CURSOR=s=1\n__REALTIME_TIMESTAMP=1197172931250001\nMESSAGE\n\3\0\0\0\0\0\0\0a\nb\n"
+    b"_COMM=su\n_HOSTNAME=mx\n\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "lines"),
+    [
+        ("journal-export", _ENTRY * 2, b"2007-12-09T04:02:11.250001Z mx su: a#012b\n" * 2),
+        ("octet-counting", b"8 <22>a\nbc\n9 <22>short7 <22>end\n", b"<22>a#012bc\n<22>short\n<22>end\n"),
+    ],
+)  # fmt: skip
+def test_what_is_no_lines_may_be_cut_anywhere(name, text, lines):
+    """At every place, and into single bytes."""
+    envelope = envelopes.read_envelope(name)
+    whole = _peel(envelope, [text])[:3]
+
+    assert lines == whole[0]
+    for cut in range(1, len(text)):
+        assert whole == _peel(envelope, [text[:cut], text[cut:]])[:3], cut
+    assert whole == _peel(envelope, [text[k : k + 1] for k in range(len(text))])[:3]
+
+
+def test_the_bytes_that_a_huge_line_lost_count():
+    """The reader cuts lines of more than a mebibyte, and says by how much."""
+    for name in ("docker", "cri"):
+        peeler = Peeler(envelopes.read_envelope(name), _YEARS)
+        block = Block(bytearray(b'{"log":"x'), 9, 0, extra_bytes=1000)
+
+        (peeled,) = peeler.peel(iter([block]), Unowned())
+
+        assert 1009 == peeled.outer.bytes[0]
+        assert 1009 == _count(b'{"log":"x\n', peeler).plain_bytes
 
 
 @pytest.mark.skipif(
