@@ -35,6 +35,7 @@ _TOLD = (
     "envelope",
 )
 _FLAGS = ("expand_repeats", "path_template", "rotated", "csv_safe")
+_DEFAULTS = (("to", "table"), ("envelope", "auto"))
 _HIDDEN = {
     "hosts": "--host",
     "processes": "--process",
@@ -98,7 +99,7 @@ class Veil:
             return shlex.join(["sawlog", *_hide_secrets(arguments)])
         told = ["sawlog", self._replacer.names(",".join(words))]
         for name in _TOLD:
-            if options[name] and (name, options[name]) != ("to", "table"):
+            if options[name] and (name, options[name]) not in _DEFAULTS:
                 values = options[name] if isinstance(options[name], tuple) else (options[name],)
                 told += [
                     part for one in values for part in (f"--{name.replace('_', '-')}", str(one))
