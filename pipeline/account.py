@@ -43,6 +43,9 @@ def account_line(account: Account) -> str:
         parts.append(f"{account.reused_files:,} known")
     if account.skipped:
         parts.append(f"{len(account.skipped):,} skipped")
+    if account.peeled:
+        kinds = dict.fromkeys(str(one["envelope"]) for one in account.peeled)
+        parts.append(f"out of envelopes: {', '.join(kinds)}")
     evidence = _evidence(account)
     if evidence:
         parts.append(f"years from {evidence}")
@@ -58,6 +61,12 @@ def account_notes(account: Account) -> list[str]:
         f"{one['file']}: {said.get(one['kind'], usual).format(**one)}" for one in account.duplicates
     ]
     notes += [f"{one['file']}: skipped: {one['why']}" for one in account.skipped]
+    notes += [
+        f"{one['file']}: {one['not_peeled']:,} of its lines are in no envelope of "
+        f"{one['envelope']}: they count as they stand"
+        for one in account.peeled
+        if one["not_peeled"]
+    ]
     return _cut(notes)
 
 

@@ -37,6 +37,8 @@ class FileCounts:
     damage: Damage | None = None
     is_cut: bool = False  # a LIMIT was met: the rest was not read
     piece: Piece | None = None  # which content was read, where that is asked for
+    n_peeled: int = 0  # lines in envelopes, where the file has such
+    n_not_peeled: int = 0
     # Of a file that is one split, as all are where repeats are expanded:
     n_repeats_cut: int = 0  # lines that stand for more lines than were written out
     most_repeats: int = 0
@@ -109,6 +111,8 @@ def combine_splits(parts: Sequence[Mapped], plan: MapPlan) -> Mapped:
         counts.is_cut = counts.is_cut or later.is_cut
         if counts.piece is not None and later.piece is not None:
             counts.piece.extend(later.piece)
+        counts.n_peeled += later.n_peeled
+        counts.n_not_peeled += later.n_not_peeled
         _extend(merged, part)
         if url in part.fragments:
             merged.fragments[url].extend(part.fragments[url])

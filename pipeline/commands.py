@@ -397,6 +397,8 @@ def read_settings(options: dict[str, Any]) -> Settings:
         formats=FormatOptions(
             options["bots"], options["columns"], tuple(options["patterns"]), options["format"]
         ),
+        envelope=_envelope(options["envelope"]),
+        path_template=options["path_template"],
         pseudonyms=pseudonyms,
         state=options["state"],
         verify_content=options["verify_content"],
@@ -404,6 +406,14 @@ def read_settings(options: dict[str, Any]) -> Settings:
     )
     since, until = _read_period(options, settings.now)
     return replace(settings, since=since, until=until)
+
+
+def _envelope(asked: str) -> str:
+    if asked not in ("auto", "none"):
+        from pipeline.envelopes import read_envelope
+
+        read_envelope(asked)
+    return asked
 
 
 def _read_period(options: dict[str, Any], now: datetime) -> tuple[datetime | None, datetime | None]:

@@ -77,6 +77,12 @@ _LINES = (
         help="Bring forms of one address together: domains, srs, verp, batv, plus.",
     ),
     click.option(
+        "--envelope",
+        default="auto",
+        metavar="NAME",
+        help="What lines stand in: auto, none, docker, cri, …, json:message=PATH,time=PATH [auto].",
+    ),
+    click.option(
         "--expand-repeats",
         is_flag=True,
         help="Count 'message repeated N times' as the N lines that it stands for.",
@@ -101,6 +107,11 @@ _FORMATS = (
 )
 
 _RUNNING = (
+    click.option(
+        "--path-template",
+        is_flag=True,
+        help="SOURCE is as 'logs/{host}/{day}/*': what lines lack is in the path.",
+    ),
     click.option("--rotated", is_flag=True, help="Take each SOURCE's rotated siblings, too."),
     click.option(
         "--duplicates",

@@ -113,6 +113,7 @@ class Replacer:
             account,
             duplicates=[self._texts(one) for one in account.duplicates],
             skipped=[self._texts(one) for one in account.skipped],
+            peeled=[self._texts(one) for one in account.peeled],
             years=[self._texts(one) for one in account.years],
             damaged=[
                 replace(one, file=self._text(one.file), detail=self._text(one.detail))

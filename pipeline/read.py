@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 PIECE_BYTES = 1 << 20
 #: After the stop only the rest of one line is wanted.
 OVERRUN_BYTES = 1 << 14
+#: Bytes of a block of what is no lines, before the last piece.
+RAW_BYTES = 1 << 20
 
 
 class Buffers:
@@ -56,6 +58,13 @@ class Buffers:
     def close(self) -> None:
         """Wake whoever waits for a buffer that will never come."""
         self._free.put(None)
+
+
+class Unowned:
+    """Takes buffers back that belong to someone else."""
+
+    def give_back(self, buffer: mmap | bytearray) -> None:
+        """Do nothing: the buffer's owner knows when it is free."""
 
 
 class _ClosedError(Exception):
@@ -172,6 +181,37 @@ def read_blocks(
         buffers.give_back(fill.buffer)
     if damage is not None:
         raise damage
+
+
+def read_pieces(reader: PlainReader, buffers: Buffers) -> Iterator[Block]:
+    """Yield a whole file as blocks that end anywhere, in order: what is in it are no lines.
+
+    Raises
+    ------
+    DamageError
+        After what could be read before the damage.
+    """
+    offset = 0
+    while True:
+        buffer = buffers.take()
+        view, length = memoryview(buffer), 0
+        damage: DamageError | None = None
+        try:
+            while length < RAW_BYTES and (
+                n := reader.readinto(view[length : length + PIECE_BYTES])
+            ):
+                length += n
+        except DamageError as error:
+            damage = error
+        if length:
+            yield Block(buffer, length, offset)
+        else:
+            buffers.give_back(buffer)
+        offset += length
+        if damage is not None:
+            raise damage
+        if not length:
+            return
 
 
 def _emit(fill: _Fill, stop: int, buffers: Buffers) -> Generator[Block, None, _Fill]:

@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from pipeline.executors import Executor
     from pipeline.job import Job
     from pipeline.map import MapTask
-    from pipeline.model import Head, SourceFile
+    from pipeline.model import Head, Place, SourceFile
     from pipeline.query import JobPlan, MapPlan
     from pipeline.settings import Settings
+    from pipeline.sources.template import Template
     from pipeline.years import Anchor
 
     #: The queries of a run's map tasks, and what becomes of them for each job.
@@ -46,12 +47,15 @@ class Inputs:
         Holds what is known before the first line is read.
     warnings : list of str
         To be said once, on stderr.
+    places : dict of str to Place
+        What the path of each file tells, by URL, with ``--path-template``.
     """
 
     files: list[tuple[SourceFile, Head]]
     anchors: dict[str, Anchor]
     account: Account
     warnings: list[str] = field(default_factory=list)
+    places: dict[str, Place] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -189,12 +193,30 @@ def find_inputs(arguments: Sequence[str], settings: Settings, *, needs_all: bool
     SourceError
         Not one argument could be read.
     """
-    from pipeline.head import STDIN, read_head, read_tail, spool_stdin, stdin_head, stdin_stream
+    from pipeline.head import (
+        STDIN,
+        read_head,
+        read_tail,
+        spool_stdin,
+        stdin_head,
+        stdin_stream,
+        unwrap,
+        unwrap_head,
+    )
     from pipeline.source import find_sources
-    from pipeline.years import last_stamp, resolve_years
+    from pipeline.years import anchor_of_path, last_stamp, resolve_years
 
     if settings.year is not None and STDIN in arguments:
         spool_stdin()  # its newest line is looked for before it is read
+    templates: list[Template] = []
+    unlisted: list[SourceError] = []
+    if settings.path_template:
+        from pipeline.sources.template import expand_templates
+
+        period = (None, None) if needs_all else (settings.since, settings.until)
+        templates, arguments, unlisted = expand_templates(
+            list(arguments), *period, settings.storage_options
+        )
     with ExitStack() as stack:
         listing = find_sources(
             arguments,
@@ -205,14 +227,15 @@ def find_inputs(arguments: Sequence[str], settings: Settings, *, needs_all: bool
     account = Account()
     account.skipped = [{"file": url, "why": why} for url, why in listing.skipped]
     account.damaged = [
-        Damage(error.url, error.kind, detail=error.detail) for error in listing.failed
+        Damage(error.url, error.kind, detail=error.detail) for error in (*unlisted, *listing.failed)
     ]
+    listed, places = _places(listing.files, templates, account)
     if not settings.count_duplicates:
         account.duplicates = [
             {"file": url, "same_as": same, "kind": kind} for url, same, kind in listing.duplicates
         ]
     files: list[tuple[SourceFile, Head]] = []
-    for file in listing.files:
+    for file in listed:
         try:
             files.append((file, read_head(file)))
         except SourceError as error:
@@ -223,21 +246,28 @@ def find_inputs(arguments: Sequence[str], settings: Settings, *, needs_all: bool
     if not settings.count_duplicates and len(files) > 1:
         from pipeline.duplicates import find_duplicates
 
-        found = {one.file: one for one in find_duplicates(files)}
+        groups = _by_place(files, places)
+        found = {one.file: one for group in groups for one in find_duplicates(group)}
         for one in sorted(found.values(), key=lambda one: one.file):
             account.duplicates.append({"file": one.file, "same_as": one.same_as, "kind": one.kind})
             if one.damage is not None:
                 account.damaged.append(one.damage)
         files = [(file, head) for file, head in files if file.url not in found]
     compression = {file.url: head.compression for file, head in files}
+    files = [(file, unwrap_head(head, settings.envelope, settings.now)) for file, head in files]
+    envelopes = {file.url: head.envelope for file, head in files}
     anchors = resolve_years(
         files,
         year=settings.year,
-        newest_stamp=lambda file: last_stamp(read_tail(file, compression[file.url])),
+        newest_stamp=lambda file: last_stamp(
+            unwrap(read_tail(file, compression[file.url]), envelopes[file.url], settings.now)
+        ),
         now=settings.now,
     )
-    account.stored_bytes = sum(file.size or 0 for file in listing.files)
-    inputs = Inputs(files, anchors, account)
+    if settings.year is None:
+        anchors |= {url: told for url, place in places.items() if (told := anchor_of_path(place))}
+    account.stored_bytes = sum(file.size or 0 for file in listed)
+    inputs = Inputs(files, anchors, account, places=places)
     if not needs_all:
         _skip_out_of_range(inputs, settings)
     account.files = len(inputs.files)
@@ -256,12 +286,15 @@ def plan_tasks(
     from pipeline.years import year_table
 
     kinds = [(file, head.compression) for file, head in inputs.files]
+    found = [head.envelope for _, head in inputs.files]
     target = settings.split_bytes or choose_target_bytes(kinds, settings.n_workers)
     tasks: list[list[MapTask]] = []
     n_tasks = 0
-    for file, kind in kinds:
+    for (file, kind), wrapped in zip(kinds, found, strict=True):
+        envelope = None if wrapped is None else wrapped.envelope
         identity, index = None, None
-        if settings.index and not plan.expands_repeats:
+        is_whole = plan.expands_repeats or (envelope is not None and envelope.is_whole)
+        if settings.index and not is_whole:
             identity, index = find_index(file, kind, settings.n_workers)
         splits = plan_splits(
             file,
@@ -269,7 +302,7 @@ def plan_tasks(
             target,
             is_exact=settings.split_bytes is not None,
             needs_offset=plan.needs_offset or needs_offset,
-            is_whole=plan.expands_repeats,
+            is_whole=is_whole,
             index=index,
         )
         years = year_table(inputs.anchors[file.url].limit)
@@ -284,6 +317,8 @@ def plan_tasks(
                     index=None if index is None else identity,
                     build=identity if index is None else None,
                     number=n_tasks + split.index,
+                    envelope=envelope,
+                    place=inputs.places.get(file.url),
                 )
                 for split in splits
             ]
@@ -309,10 +344,19 @@ def take_counts(
     from pipeline.years import check_years, years_entry
 
     account = inputs.account
-    for file, _ in inputs.files:
+    for file, head in inputs.files:
         of_file = counts.get(file.url)
         if of_file is None:
             continue
+        if head.envelope is not None:
+            account.peeled.append(
+                {
+                    "file": file.url,
+                    "envelope": head.envelope.envelope.name,
+                    "lines": of_file.n_peeled,
+                    "not_peeled": of_file.n_not_peeled,
+                }
+            )
         lines = of_file.lines
         account.lines += lines.lines
         account.dated_lines += lines.dated
@@ -337,6 +381,39 @@ def take_counts(
         )
 
 
+def _places(
+    files: Sequence[SourceFile], templates: Sequence[Template], account: Account
+) -> tuple[list[SourceFile], dict[str, Place]]:
+    """Return the files that are as the templates say, and what their paths tell."""
+    if not templates:
+        return list(files), {}
+    for template in templates:
+        account.skipped += [{"file": url, "why": why} for url, why in template.skipped]
+    kept, places = [], {}
+    for file in files:
+        why: str | None = None
+        for template in templates:
+            place = template.place(file.url)
+            why = template.why_not(place)
+            if place is not None and why is None:
+                kept.append(file)
+                places[file.url] = place
+                break
+        else:
+            account.skipped.append({"file": file.url, "why": str(why)})
+    return kept, places
+
+
+def _by_place(
+    files: list[tuple[SourceFile, Head]], places: dict[str, Place]
+) -> list[list[tuple[SourceFile, Head]]]:
+    """Return the files in groups for which the paths tell the same: else equal text is not."""
+    groups: dict[object, list[tuple[SourceFile, Head]]] = {}
+    for file, head in files:
+        groups.setdefault(places.get(file.url), []).append((file, head))
+    return list(groups.values())
+
+
 def _take_part(counts: dict[str, FileCounts], part: Mapped) -> bool:
     """Take in the counts of a split that follows; False when it lies behind damage."""
     ((url, later),) = part.files.items()
@@ -350,6 +427,8 @@ def _take_part(counts: dict[str, FileCounts], part: Mapped) -> bool:
     earlier.stored_bytes += later.stored_bytes
     earlier.damage = later.damage
     earlier.is_cut = later.is_cut
+    earlier.n_peeled += later.n_peeled
+    earlier.n_not_peeled += later.n_not_peeled
     return True
 
 

@@ -36,6 +36,10 @@ class Settings:
         Rules by which addresses of mail are rewritten, see `pipeline.formats.addresses`.
     expand_repeats : bool
         Lines that stand for several are written out, see `pipeline.repeats`.
+    envelope : str
+        What lines stand in: ``auto``, ``none``, or as `pipeline.envelopes.read_envelope` takes it.
+    path_template : bool
+        Sources are templates, see `pipeline.sources.template`.
     cut_messages : bool
         Messages are made only of lines in [since, until); else a message belongs to the time of its
         first line, and all its lines count.
@@ -76,6 +80,8 @@ class Settings:
     index: bool = True
     addresses: tuple[str, ...] = ()
     expand_repeats: bool = False
+    envelope: str = "auto"
+    path_template: bool = False
     cut_messages: bool = False
     statuses: frozenset[str] | None = None
     formats: FormatOptions = field(default_factory=FormatOptions)

@@ -176,6 +176,13 @@ def find_evidence(head_text: bytes, now: datetime) -> Evidence | None:
     return None
 
 
+def latest_dated(text: bytes, now: datetime) -> datetime | None:
+    """Return the latest credible time of stamps that carry their year; None where none does."""
+    times = (parse_stamp(line) for line in text.split(b"\n"))
+    dated = (time for time in times if isinstance(time, datetime) and is_credible(time, now))
+    return max(dated, default=None)
+
+
 def is_credible(time: datetime, now: datetime) -> bool:
     """Tell whether a time can be that of a log line or file: a clock without battery starts in 1970."""  # noqa: E501
     return time.year >= _FIRST_YEAR and time <= now + timedelta(days=2)

@@ -61,6 +61,7 @@ SAMPLES: tuple[tuple[str, str | None, str | None, int | None, str], ...] = (
         *(None, "(no tag)", None),
         '192.0.2.1 - - [10/Oct/2000:13:55:36 -0700] "GET / HTTP/1.0" 200 2326',
     ),
+    ("2024-03-22T08:00:01Z - su[5]: x", None, "su", 5, "x"),
     ("    continued", None, None, None, "    continued"),
 )
 

@@ -25,6 +25,7 @@ Round = dict[str, "Sample"]
 
 MAX_PEAK_BYTES = 400_000_000
 MAX_DEVIATION = 0.15
+_PEELED_BYTES_A_SECOND = 300e6
 MAX_REPORT_BYTES = 1_500_000
 
 
@@ -401,6 +402,22 @@ def others_group(corpus: Corpus) -> Group:
     return Group(name, tuple(commands), tuple(goals), corpus.plain_bytes)
 
 
+def envelopes_group(corpus: Corpus) -> Group:
+    """Lines in JSON: peeled, scanned and grouped on one core."""
+    wrapped = corpus.path("wrapped.log")
+    n_bytes = Path(wrapped).stat().st_size
+    return Group(
+        f"envelopes, {corpus.size_gb:g} GB",
+        (
+            peers.sawlog_wrapped("sawlog, one line", corpus.path("one.log")),
+            peers.sawlog_wrapped("sawlog", wrapped, corpus.read_truth()),
+        ),
+        # At a tiny size this is less than two starts differ.
+        (Goal(_engine("sawlog"), max(0.1, n_bytes / _PEELED_BYTES_A_SECOND)),),
+        n_bytes,
+    )
+
+
 def plan_groups(corpora: Sequence[Corpus]) -> list[Group]:
     """Return all groups for corpora in order of size.
 
@@ -429,7 +446,7 @@ def plan_groups(corpora: Sequence[Corpus]) -> list[Group]:
         dask_group(small),
     ]
     if small.has_other_compressions:
-        groups.append(others_group(small))
+        groups += [others_group(small), envelopes_group(small)]
     return groups
 
 

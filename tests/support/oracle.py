@@ -83,7 +83,7 @@ def parse(line: bytes, year: int) -> Row:
         row.message = rest
         return row
     host = re.match(rb"[^ \t\n\r\x0b\x0c]+", rest)
-    row.host = host[0]
+    row.host = None if host[0] == b"-" else host[0]
     rest = re.sub(rb"\A" + _WS + rb"+", b"", rest[host.end() :])
     row.message = rest
     if _special(row, rest):
