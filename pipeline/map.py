@@ -15,6 +15,7 @@ from pipeline.head import open_source
 from pipeline.model import Damage
 from pipeline.read import Buffers, read_ahead, read_blocks
 from pipeline.repeats import Expander
+from pipeline.source import limit_read_rate
 from pipeline.stitch import Stitcher
 
 if TYPE_CHECKING:
@@ -82,6 +83,8 @@ class MapTask:
         Make a seek index in passing, and keep it for this state of the file.
     number : int
         Counts the tasks of a run: with it the numbers of a split's messages are its own.
+    read_rate : int or None
+        Bytes per second that all workers of a process together may ask stores for.
     """
 
     split: Split
@@ -92,6 +95,7 @@ class MapTask:
     index: SourceIdentity | None = None
     build: SourceIdentity | None = None
     number: int = 0
+    read_rate: int | None = None
 
 
 def map_split(task: MapTask) -> Mapped:
@@ -185,6 +189,12 @@ def _own_bytes(split: Split, stored_offset: int) -> int:
     return max(0, stop - start)
 
 
+def stored_span(split: Split) -> tuple[int, int]:
+    """Return where a split begins and ends in stored bytes."""
+    start = split.start.stored_offset if split.start else 0
+    return start, split.stop.stored_offset if split.stop else split.file.size or 0
+
+
 def _buffers(task: MapTask) -> Buffers:
     count = 4 if task.is_ahead else 2
     held: Buffers | None = getattr(_local, "buffers", None)
@@ -195,7 +205,8 @@ def _buffers(task: MapTask) -> Buffers:
 
 def _open(task: MapTask) -> tuple[PlainReader, SeekIndexBuilder | None]:
     split = task.split
-    stored = open_source(split.file)
+    limit_read_rate(task.read_rate)
+    stored = open_source(split.file, stored_span(split))
     codec = get_codec(split.compression)
     if split.compression == "gzip":
         from pipeline.compression.gzip import GzipCodec

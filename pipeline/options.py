@@ -132,6 +132,11 @@ _RUNNING = (
         help="Passed to fsspec.",
     ),
     click.option(
+        "--max-read-rate",
+        metavar="RATE",
+        help="Of reads from stores, as 20MB a second, for all workers of a process together.",
+    ),
+    click.option(
         "--nice",
         type=click.IntRange(0, 19),
         default=10,

@@ -189,7 +189,7 @@ def find_inputs(arguments: Sequence[str], settings: Settings, *, needs_all: bool
     SourceError
         Not one argument could be read.
     """
-    from pipeline.head import STDIN, read_head, read_tail, spool_stdin, stdin_head, stdin_stream
+    from pipeline.head import STDIN, read_heads, read_tail, spool_stdin, stdin_head, stdin_stream
     from pipeline.source import find_sources
     from pipeline.years import last_stamp, resolve_years
 
@@ -212,11 +212,11 @@ def find_inputs(arguments: Sequence[str], settings: Settings, *, needs_all: bool
             {"file": url, "same_as": same, "kind": kind} for url, same, kind in listing.duplicates
         ]
     files: list[tuple[SourceFile, Head]] = []
-    for file in listing.files:
-        try:
-            files.append((file, read_head(file)))
-        except SourceError as error:
-            account.damaged.append(Damage(error.url, error.kind, detail=error.detail))
+    for file, head in read_heads(listing.files):
+        if isinstance(head, SourceError):
+            account.damaged.append(Damage(head.url, head.kind, detail=head.detail))
+        else:
+            files.append((file, head))
     if not files and account.damaged:
         first = account.damaged[0]
         raise SourceError(first.file, first.kind, first.detail)
@@ -279,6 +279,7 @@ def plan_tasks(inputs: Inputs, plan: MapPlan, settings: Settings) -> list[list[M
                     index=None if index is None else identity,
                     build=identity if index is None else None,
                     number=n_tasks + split.index,
+                    read_rate=settings.read_rate,
                 )
                 for split in splits
             ]
