@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from pipeline.sources.ways import Way
 
 #: How long a store that fails is asked again: a server restarts in less.
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
+#: The same after it was waited for in vain: a dead store must not cost that for each file.
+_NO_PATIENCE_S = 1.0
 _FIRST_DELAY_S = 0.2
 #: So much of an object tells it from another one where the store has no ETags.
 MARK_BYTES = 4096
@@ -54,6 +56,7 @@ class Requests:
 
 
 requests = Requests()
+_given_up = threading.Event()
 
 
 def mark_of(info: Mapping[str, Any]) -> str | None:
@@ -75,7 +78,7 @@ def insist(
     call: Callable[[], Any],
     options: Mapping[str, str],
     *,
-    patience_s: float = PATIENCE_S,
+    patience_s: float | None = None,
     is_closed: Callable[[float], bool] | None = None,
 ) -> Any:
     """Return what a call to a store returns; try again where that may help.
@@ -84,7 +87,7 @@ def insist(
     ----------
     options : mapping of str to str
         Storage options, kept out of messages.
-    patience_s : float
+    patience_s : float, optional
         Seconds after the first failure in which another try may begin. Each waits twice as long
         as the one before; libraries may try several times by themselves.
     is_closed : callable, optional
@@ -102,17 +105,23 @@ def insist(
     delay_s = _FIRST_DELAY_S
     while True:
         try:
-            return call()
+            answer = call()
+            _given_up.clear()
+            return answer  # noqa: TRY300
         except (StoreError, *_WRONG):
             raise
         except Exception as error:  # noqa: BLE001  (whatever the library raises)
             # Chance keeps many workers from coming back at the same moment.
             pause_s = delay_s * (1 + random.random())  # noqa: S311
             now = time.monotonic()
-            give_up_at = give_up_at or now + patience_s
+            if give_up_at is None:
+                patience_s = PATIENCE_S if patience_s is None else patience_s
+                give_up_at = now + (_NO_PATIENCE_S if _given_up.is_set() else patience_s)
             kind = kind_of(error)
             is_lasting = kind != "unreadable" or type(error).__name__ in _LASTING
             if is_lasting or now + pause_s > give_up_at:
+                if not is_lasting:
+                    _given_up.set()
                 raise StoreError(kind, scrub(say(error), options)) from None
         if wait(pause_s):
             raise StoreError("unreadable", "given up")

@@ -138,7 +138,7 @@ class RangedFile(io.RawIOBase):
         self._next = len(head)  # where the next request begins
         self._step = SMALL_BYTES
         self._gone = threading.Event()
-        self._failure: StoreError | None = None
+        self._failure: tuple[str, str] | None = None
 
     def readable(self) -> bool:
         """Tell True."""
@@ -171,7 +171,8 @@ class RangedFile(io.RawIOBase):
                 length += len(piece)
                 self._position += len(piece)
         except StoreError as error:
-            self._failure = error
+            # Not the error itself: its traceback would hold on to the caller's buffer.
+            self._failure = error.kind, error.detail
             if not length:
                 raise
         return length
@@ -179,7 +180,7 @@ class RangedFile(io.RawIOBase):
     def _turn_to(self, position: int) -> None:
         """Make the piece that holds a position the present one."""
         if self._failure is not None:  # it was tried long enough
-            raise StoreError(*self._failure.args)
+            raise StoreError(*self._failure)
         if self._piece_start <= position < self._piece_start + len(self._piece):
             return
         if position < len(self._head):

@@ -41,7 +41,7 @@ _TIME_KEYS = (
 #: Heads of objects that are asked for at a time.
 _HEADS_AHEAD = 48
 #: Who waits for a listing waits for a person: a store that is away is told sooner.
-_PLANNING_PATIENCE_S = 6.0
+_PLANNING_PATIENCE_S = 10.0
 #: What `pip install` takes for a protocol.
 _EXTRAS = {"s3": "s3", "s3a": "s3", "sftp": "ssh", "ssh": "ssh"}
 _PACKAGES = {
@@ -295,7 +295,12 @@ def _with_defaults(url: str, options: dict[str, Any]) -> dict[str, Any]:
     """
     protocol = url.partition("://")[0]
     if protocol in ("s3", "s3a"):
-        return {"config_kwargs": {"max_pool_connections": ranged.MAX_THREADS}, **options}
+        # s3fs and this module try again; three who do would wait for minutes.
+        config = {
+            "max_pool_connections": ranged.MAX_THREADS,
+            "retries": {"total_max_attempts": 1},
+        }
+        return {"config_kwargs": config, **options}
     if protocol in ("sftp", "ssh"):
         from fsspec import get_filesystem_class
 
