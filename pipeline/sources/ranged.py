@@ -171,7 +171,6 @@ class RangedFile(io.RawIOBase):
                 length += len(piece)
                 self._position += len(piece)
         except StoreError as error:
-            # Not the error itself: its traceback would hold on to the caller's buffer.
             self._failure = error.kind, error.detail
             if not length:
                 raise
@@ -196,6 +195,11 @@ class RangedFile(io.RawIOBase):
         # Before waiting: the reader will be busy with this piece while those come.
         self._ask_ahead()
         self._piece, self._piece_start = memoryview(b""), start
+        failure = answer.exception()
+        if isinstance(failure, StoreError):
+            # A new one: the other lives on with the answer, and its traceback would hold on to
+            # the caller's buffer, which may then not be resized.
+            raise StoreError(failure.kind, failure.detail)
         self._piece = memoryview(answer.result())
 
     def _ask_ahead(self) -> None:
