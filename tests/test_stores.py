@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -278,6 +280,49 @@ def test_secrets_are_printed_nowhere(sawlog, s3, proxy, tmp_path, monkeypatch):
     texts = [ran.out + ran.err for ran in seen] + [path.read_text() for path in written]
     for text in texts:
         assert not [secret for secret in (stores.SECRET, stores.KEY) if secret in text], text
+
+
+def test_the_commands_of_the_readme_run(s3, ssh, demo, tmp_path):
+    """Each command of its section on stores, on these servers."""
+    readme = (Path(__file__).parent.parent / "README.md").read_text()
+    section = readme.split("## Object stores\n", 1)[1].split("\n## ", 1)[0]
+    commands = section.split("```sh\n", 1)[1].split("```", 1)[0].splitlines()
+    user = os.environ.get("USER") or "root"
+    environment = {
+        **os.environ, "AWS_ACCESS_KEY_ID": stores.KEY, "AWS_SECRET_ACCESS_KEY": stores.SECRET,
+        "AWS_ENDPOINT_URL": s3.url, "AWS_DEFAULT_REGION": "us-east-1",
+    }  # fmt: skip
+    for command in commands:
+        ours = (
+            command.replace("http://127.0.0.1:8333", s3.url)
+            .replace("backup@127.0.0.1:2222/var/log", f"{user}@127.0.0.1:{ssh.port}{demo}")
+            .replace("~/.ssh/id_ed25519", str(ssh.user_key))
+            .replace("sawlog ", f"{sys.executable} -m pipeline ", 1)
+        )
+        if "sftp://" in ours:
+            ours += f" --storage-option known_hosts={ssh.known_hosts}"
+        ran = subprocess.run(
+            ["bash", "-c", ours], env=environment, capture_output=True, text=True, check=False,
+            cwd=Path(__file__).parent.parent,
+        )  # fmt: skip
+        assert 0 == ran.returncode, (command, ran.stderr)
+        assert ran.stdout, command
+    assert 5 == len(commands)
+
+
+def test_equal_etags_are_equal_content_without_reading(sawlog, s3, demo):
+    """A copy in the bucket is left out, and costs no more than its head."""
+    from pipeline.sources.fetch import requests
+
+    client = s3.client()
+    for name in ("one", "two"):
+        client.pipe(f"logs/copies/{name}", (demo / "maillog.1").read_bytes())
+    before = requests.n_bytes
+    ran = sawlog("volume", "s3://logs/copies", *access(s3.url))
+
+    assert 0 == ran.code
+    assert "same content" in ran.err
+    assert requests.n_bytes - before < (demo / "maillog.1").stat().st_size + (128 << 10)
 
 
 # --- SFTP
