@@ -274,6 +274,26 @@ def test_folders_that_do_not_match_are_not_listed():
     assert {"b", "b/0017", "b/0027"} == set(fs.listed)
 
 
+@pytest.mark.timeout(20)
+def test_a_deep_glob_does_not_wait_for_itself(monkeypatch):
+    """Listings of many levels need no more threads than there are."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    import pipeline.sources.listing
+
+    class Deep(Keys):
+        def ls(self, path, *, detail):
+            kind = "file" if path.count("/") == 4 else "directory"
+            return [{"name": f"{path}/{n}", "type": kind} for n in range(4)]
+
+    with ThreadPoolExecutor(2) as two:
+        monkeypatch.setattr(pipeline.sources.listing, "pool", lambda: two)
+        found = [info["name"] for info in lister(Deep(0, 0)).glob("b/*/*/*/*/*")]
+
+    assert 4**5 == len(set(found)) == len(found)
+    assert sorted(found) == found
+
+
 _part = st.sampled_from(["a", "b", "ab", "ba.log"])
 
 

@@ -84,10 +84,15 @@ class Lister:
         if not rest:
             yield from found
             return
-        # The first page of the next folders is on its way while this one's is looked at.
+        if len(rest) > 1:
+            for info in found:
+                yield from self._match(_path(info), rest)
+            return
+        # The first page of the next folders is on its way while this one's is looked at. Only at
+        # the lowest level: threads of the pool that wait for others of it would wait for ever.
         below: deque[Any] = deque()
         for info in found:
-            below.append(pool().submit(_begun, self._match(str(info["name"]).rstrip("/"), rest)))
+            below.append(pool().submit(_begun, self._match(_path(info), rest)))
             if len(below) == _FOLDERS_AHEAD:
                 yield from below.popleft().result()
         while below:
@@ -167,5 +172,9 @@ def _chain(first: Info, rest: Iterator[Info]) -> Iterator[Info]:
     yield from rest
 
 
+def _path(info: Info) -> str:
+    return str(info["name"]).rstrip("/")
+
+
 def _name(info: Info) -> str:
-    return str(info["name"]).rstrip("/").rpartition("/")[2]
+    return _path(info).rpartition("/")[2]
