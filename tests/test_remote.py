@@ -184,6 +184,17 @@ def test_what_stays_wrong_is_not_tried_again(error, kind):
     assert kind == caught.value.kind
 
 
+def test_what_a_library_says_is_scrubbed_and_not_chained():
+    """Its own error, whose traceback holds the request, goes no further."""
+    failing = Failing(PermissionError("the key s3cr3t is not known"))
+
+    with pytest.raises(StoreError, match=r"^the key \*\*\* is not known$") as caught:
+        insist(failing, {"secret": "s3cr3t"})
+
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__
+
+
 def test_who_was_waited_for_in_vain_is_not_waited_for_again(monkeypatch):
     """A dead store costs its patience once, not for each of its files; an answer resets that."""
     clock = [0.0]
