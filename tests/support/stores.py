@@ -46,6 +46,7 @@ class S3Server:
         self.folder = folder
         self.port = free_port()
         ports = {"master": free_port(), "volume": free_port(), "filer": free_port()}
+        self._ports = [self.port, *ports.values()]
         (folder / "data").mkdir(parents=True)
         identities = [
             {
@@ -95,6 +96,9 @@ class S3Server:
             self._process.kill()
             self._process.wait()
             self._process = None
+            for port in self._ports:  # weed leaves its sockets in a folder that it can't be told
+                for socket_file in Path("/tmp").glob(f"seaweedfs-*-{port + 10_000}.sock"):
+                    socket_file.unlink(missing_ok=True)
 
     def pause(self, seconds: float) -> None:
         """Let it hang."""
