@@ -97,8 +97,9 @@ class S3Server:
             self._process.wait()
             self._process = None
             for port in self._ports:  # weed leaves its sockets in a folder that it can't be told
-                for socket_file in Path("/tmp").glob(f"seaweedfs-*-{port + 10_000}.sock"):
-                    socket_file.unlink(missing_ok=True)
+                for name in (f"seaweedfs-*-{port + 10_000}.sock", f"seaweedfs-*-{port}.sock"):
+                    for socket_file in Path("/tmp").glob(name):
+                        socket_file.unlink(missing_ok=True)
 
     def pause(self, seconds: float) -> None:
         """Let it hang."""
