@@ -329,6 +329,7 @@ def _check_outputs(sources: Sequence[str], options: dict[str, Any], names: Seque
 def begin(sources: Sequence[str], options: dict[str, Any]) -> Settings:
     """Read the options into settings; lower the process's priority."""
     from pipeline.priority import lower_priority
+    from pipeline.sources.rate import limit_read_rate
 
     if not sources:
         raise UsageError(
@@ -345,6 +346,7 @@ def begin(sources: Sequence[str], options: dict[str, Any]) -> Settings:
                 file=sys.stderr,
             )
     lower_priority(options["nice"])
+    limit_read_rate(settings.read_rate)
     return settings
 
 
@@ -358,7 +360,7 @@ def read_settings(options: dict[str, Any]) -> Settings:
     """
     from pipeline.formats.addresses import read_rules
     from pipeline.formats.base import FormatOptions
-    from pipeline.settings import Settings, read_size, read_zones
+    from pipeline.settings import Settings, read_rate, read_size, read_zones
 
     split_size = options["split_size"]
     pseudonyms, parameters = None, _pairs("-p", options["parameters"])
@@ -386,6 +388,7 @@ def read_settings(options: dict[str, Any]) -> Settings:
         split_bytes=None if split_size is None else read_size(split_size),
         scheduler=options["scheduler"],
         storage_options=_pairs("--storage-option", options["storage_options"]),
+        read_rate=read_rate(options["max_read_rate"]) if options["max_read_rate"] else None,
         rotated=options["rotated"],
         stop_on_damage=options["on_damage"] == "stop",
         count_duplicates=options["duplicates"] == "all",

@@ -16,6 +16,7 @@ from pipeline.head import open_source
 from pipeline.model import Damage
 from pipeline.read import Buffers, Unowned, leave_out, read_ahead, read_blocks, read_pieces
 from pipeline.repeats import Expander
+from pipeline.source import limit_read_rate
 from pipeline.stitch import Stitcher
 
 if TYPE_CHECKING:
@@ -93,6 +94,8 @@ class MapTask:
         What the lines stand in.
     place : Place or None
         What the path of the file tells.
+    read_rate : int or None
+        Bytes per second that all workers of a process together may ask stores for.
     """
 
     split: Split
@@ -107,6 +110,7 @@ class MapTask:
     is_digested: bool = False
     envelope: Envelope | None = None
     place: Place | None = None
+    read_rate: int | None = None
 
 
 def map_split(task: MapTask) -> Mapped:
@@ -228,6 +232,12 @@ def _peeler(task: MapTask) -> Peeler | None:
     return Peeler(task.envelope, task.years)
 
 
+def stored_span(split: Split) -> tuple[int, int]:
+    """Return where a split begins and ends in stored bytes."""
+    start = split.start.stored_offset if split.start else 0
+    return start, split.stop.stored_offset if split.stop else split.file.size or 0
+
+
 def _buffers(task: MapTask) -> Buffers:
     count = 4 if task.is_ahead else 2
     held: Buffers | None = getattr(_local, "buffers", None)
@@ -238,7 +248,8 @@ def _buffers(task: MapTask) -> Buffers:
 
 def _open(task: MapTask) -> tuple[PlainReader, SeekIndexBuilder | None]:
     split = task.split
-    stored = open_source(split.file)
+    limit_read_rate(task.read_rate)
+    stored = open_source(split.file, stored_span(split))
     codec = get_codec(split.compression)
     if split.compression == "gzip":
         from pipeline.compression.gzip import GzipCodec

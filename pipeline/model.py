@@ -29,6 +29,8 @@ class SourceFile:
         Named by the user rather than found in a directory: then it is read whatever it holds.
     options : tuple of (str, str)
         fsspec storage options.
+    mark : str or None
+        Version or ETag of an object in a store: another one under its name is another file.
     inode : tuple of (int, int) or None
         Device and inode of a local file: another one under its name is another file.
     """
@@ -37,7 +39,8 @@ class SourceFile:
     size: int | None
     mtime: float | None = None
     explicit: bool = True
-    options: tuple[tuple[str, str], ...] = ()
+    options: tuple[tuple[str, str], ...] = field(default=(), repr=False)  # may hold secrets
+    mark: str | None = None
     inode: tuple[int, int] | None = None
 
 

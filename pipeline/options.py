@@ -175,6 +175,11 @@ _RUNNING = (
         help="With --state: read all files, whatever their names, sizes and times say.",
     ),
     click.option(
+        "--max-read-rate",
+        metavar="RATE",
+        help="Of reads from stores, as 20MB a second, for all workers of a process together.",
+    ),
+    click.option(
         "--nice",
         type=click.IntRange(0, 19),
         default=10,

@@ -195,7 +195,7 @@ def find_inputs(arguments: Sequence[str], settings: Settings, *, needs_all: bool
     """
     from pipeline.head import (
         STDIN,
-        read_head,
+        read_heads,
         read_tail,
         spool_stdin,
         stdin_head,
@@ -235,11 +235,11 @@ def find_inputs(arguments: Sequence[str], settings: Settings, *, needs_all: bool
             {"file": url, "same_as": same, "kind": kind} for url, same, kind in listing.duplicates
         ]
     files: list[tuple[SourceFile, Head]] = []
-    for file in listed:
-        try:
-            files.append((file, read_head(file)))
-        except SourceError as error:
-            account.damaged.append(Damage(error.url, error.kind, detail=error.detail))
+    for file, head in read_heads(listed):
+        if isinstance(head, SourceError):
+            account.damaged.append(Damage(head.url, head.kind, detail=head.detail))
+        else:
+            files.append((file, head))
     if not files and account.damaged:
         first = account.damaged[0]
         raise SourceError(first.file, first.kind, first.detail)
@@ -319,6 +319,7 @@ def plan_tasks(
                     number=n_tasks + split.index,
                     envelope=envelope,
                     place=inputs.places.get(file.url),
+                    read_rate=settings.read_rate,
                 )
                 for split in splits
             ]

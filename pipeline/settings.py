@@ -30,6 +30,8 @@ class Settings:
         Stored bytes of a split; None: chosen from the input.
     count_hops : bool
         A message that a content filter took and handed in again counts twice.
+    read_rate : int or None
+        Bytes per second that all workers of a process together may ask stores for.
     reasons : str or None
         File with rules for ``reason_class`` that come before the built-in ones.
     addresses : tuple of str
@@ -71,7 +73,8 @@ class Settings:
     workers: int = 0
     split_bytes: int | None = None
     scheduler: str = "threads"
-    storage_options: dict[str, str] = field(default_factory=dict)
+    storage_options: dict[str, str] = field(default_factory=dict, repr=False)
+    read_rate: int | None = None
     rotated: bool = False
     stop_on_damage: bool = False
     count_duplicates: bool = False
@@ -113,6 +116,20 @@ def read_size(text: str) -> int:
     if size < 1:
         raise UsageError(f"a size must be at least 1 byte, got {text!r}")
     return size
+
+
+def read_rate(text: str) -> int:
+    """Read a number of bytes per second: ``20MB``, ``20MB/s``, ``1MiB``.
+
+    Raises
+    ------
+    UsageError
+        It is none.
+    """
+    try:
+        return read_size(text.strip().lower().removesuffix("/s"))
+    except UsageError:
+        raise UsageError(f"{text!r} is no rate. Write 20MB, 500kB or 1GiB a second") from None
 
 
 def read_zones(log: tuple[str, ...], report: str | None) -> Zones:
