@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from cluster.profile import Profile
     from pipeline.job import Job
     from pipeline.model import Account
     from pipeline.outputs.model import About, Occasion
@@ -310,6 +311,8 @@ def read_settings(options: dict[str, Any]) -> Settings:
         workers=options["workers"] or 0,
         split_bytes=None if split_size is None else read_size(split_size),
         scheduler=options["scheduler"],
+        cluster=_cluster(options),
+        insecure=options["insecure"],
         storage_options=_pairs("--storage-option", options["storage_options"]),
         rotated=options["rotated"],
         stop_on_damage=options["on_damage"] == "stop",
@@ -323,6 +326,20 @@ def read_settings(options: dict[str, Any]) -> Settings:
     )
     since, until = _read_period(options, settings.now)
     return replace(settings, since=since, until=until)
+
+
+def _cluster(options: dict[str, Any]) -> Profile | None:
+    """Read the profile of ``--cluster``; ``--workers`` goes before what it says."""
+    if options["cluster"] is None:
+        return None
+    from cluster.profile import read_profile
+
+    if options["scheduler"] != "threads":
+        raise UsageError("--scheduler joins a cluster, --cluster starts one: give either")
+    profile = read_profile(options["cluster"], is_insecure=options["insecure"])
+    if options["workers"] is not None:
+        profile = replace(profile, values={**profile.values, "workers": options["workers"]})
+    return profile
 
 
 def _read_period(options: dict[str, Any], now: datetime) -> tuple[datetime | None, datetime | None]:

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from pipeline.combine import Mapped
     from pipeline.python_job import PythonQuery
     from pipeline.query import JobPlan, MapPlan
-    from pipeline.stitch import Fragments
 
 
 def reduce_partials(
@@ -32,7 +31,8 @@ def reduce_partials(
         All partials of the run; None when there was no input to map.
     """
     if mapped is not None and mapped.fragments:
-        stitch_all(_in_order(mapped), plan, mapped.partials)
+        in_order = [url for url in mapped.order_by_time() if url in mapped.fragments]
+        stitch_all((mapped.fragments[url] for url in in_order), plan, mapped.partials)
     partials = (
         mapped.partials if mapped is not None else [[[] for _ in q.branches] for q in plan.queries]
     )
@@ -61,13 +61,6 @@ def reduce_partials(
             result.rename_columns(job.plan.columns) if job.plan.columns else result
         )
     return results
-
-
-def _in_order(mapped: Mapped) -> list[Fragments]:
-    """Return the fragments of each file, by the time of its first line: however files are named."""
-    firsts = {url: mapped.files[url].lines.first for url in mapped.fragments}
-    order = sorted(firsts, key=lambda url: (firsts[url] is None, firsts[url] or 0, url))
-    return [mapped.fragments[url] for url in order]
 
 
 def _finish_query(query: Query | PythonQuery, branches: list[list[pa.Table]]) -> pa.Table:

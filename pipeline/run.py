@@ -193,6 +193,9 @@ def find_inputs(arguments: Sequence[str], settings: Settings, *, needs_all: bool
     from pipeline.source import find_sources
     from pipeline.years import last_stamp, resolve_years
 
+    if settings.is_elsewhere:
+        # What is a relative path here is another one in the folder that a worker runs in.
+        arguments = [_absolute(argument) for argument in arguments]
     if settings.year is not None and STDIN in arguments:
         spool_stdin()  # its newest line is looked for before it is read
     with ExitStack() as stack:
@@ -256,7 +259,7 @@ def plan_tasks(inputs: Inputs, plan: MapPlan, settings: Settings) -> list[list[M
     n_tasks = 0
     for file, kind in kinds:
         identity, index = None, None
-        if settings.index and not plan.expands_repeats:
+        if settings.index and not settings.is_elsewhere and not plan.expands_repeats:
             identity, index = find_index(file, kind, settings.n_workers)
         splits = plan_splits(
             file,
@@ -366,7 +369,23 @@ def _executor(settings: Settings, tasks: Sequence[Sequence[MapTask]]) -> Executo
     begin_run()
     n_splits = sum(map(len, tasks))
     alone = settings.scheduler == "threads" and n_splits == 1
-    return get_executor("inline" if alone else settings.scheduler, settings.n_workers, n_splits)
+    return get_executor(
+        "inline" if alone else settings.scheduler,
+        settings.n_workers,
+        n_splits,
+        settings.cluster,
+        is_insecure=settings.insecure,
+    )
+
+
+def _absolute(argument: str) -> str:
+    """Return a local path as an absolute one; of a chain of archives that is its last part."""
+    from pathlib import Path
+
+    chain, mark, last = argument.rpartition("::")
+    if argument == "-" or "://" in last:
+        return argument
+    return f"{chain}{mark}{Path.cwd() / last}"
 
 
 def _block_bytes(file: SourceFile, target: int, *, is_plain: bool) -> int:

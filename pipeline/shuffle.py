@@ -10,14 +10,15 @@ import os
 import tempfile
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from pipeline import duck
+from pipeline.arrow import pack_table, unpack_table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 #: Bytes of a pile that stay in memory.
 PILE_BYTES = 16 << 20
@@ -36,6 +37,23 @@ class Pile:
         self.n_rows = 0
         self._parts: list[pa.Table | _Stored] = []
         self._n_bytes = 0  # of the tables in memory
+        self._open: _Stored | None = None  # no other pile reads it, so more can be written to it
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pack the pile for another process, all of it."""
+        return _unpack_pile, ([pack_table(table) for table in self.tables()],)
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of the tables that are in memory."""
+        return self._n_bytes
+
+    def copy(self) -> Pile:
+        """Return a pile of the same tables; what is put on top of it does not change this one."""
+        copied = Pile()
+        copied.n_rows, copied._parts, copied._n_bytes = self.n_rows, [*self._parts], self._n_bytes
+        self._open = None
+        return copied
 
     def add(self, table: pa.Table) -> None:
         """Put a table on top."""
@@ -52,6 +70,7 @@ class Pile:
         self.n_rows += later.n_rows
         self._parts += later._parts
         self._n_bytes += later._n_bytes
+        self._open = later._open
         if self._n_bytes > PILE_BYTES:
             self.store()
 
@@ -75,9 +94,10 @@ class Pile:
             if not is_table:
                 parts += group
                 continue
-            if not parts:
-                parts.append(_Stored())
-            parts[-1].append([*group])
+            if self._open is None or not parts or parts[-1] is not self._open:
+                self._open = _Stored()
+                parts.append(self._open)
+            self._open.append([*group])
         self._parts = parts
         self._n_bytes = 0
 
@@ -111,6 +131,13 @@ class _Stored:
                     yield pa.Table.from_batches([batch])
 
 
+def _unpack_pile(packed: Sequence[pa.Buffer]) -> Pile:
+    pile = Pile()
+    for one in packed:
+        pile.add(unpack_table(one))
+    return pile
+
+
 def partition_piles(
     piles: Mapping[str, Pile], keys: Mapping[str, str], schemas: Mapping[str, pa.Schema]
 ) -> Iterator[dict[str, pa.Table]]:
@@ -132,16 +159,22 @@ def partition_piles(
         One partition: the rows of each pile, in their order.
     """
     n_rows = max((pile.n_rows for pile in piles.values()), default=0)
-    n = min(MAX_PARTITIONS, -(-n_rows // PARTITION_ROWS))
-    if n <= 1:
+    n = count_partitions(n_rows)
+    if n == 1:
         yield {name: pile.whole(schemas[name]) for name, pile in piles.items()}
         return
-    dealt = {name: _deal(pile, keys[name], n) for name, pile in piles.items()}
+    dealt = {name: deal_pile(pile, keys[name], n) for name, pile in piles.items()}
     for _ in range(n):
         yield {name: parts.pop(0).whole(schemas[name]) for name, parts in dealt.items()}
 
 
-def _deal(pile: Pile, key: str, n: int) -> list[Pile]:
+def count_partitions(n_rows: int, most: int = MAX_PARTITIONS) -> int:
+    """Return in how many partitions so many rows are dealt out."""
+    return max(1, min(most, -(-n_rows // PARTITION_ROWS)))
+
+
+def deal_pile(pile: Pile, key: str, n: int) -> list[Pile]:
+    """Deal the rows of a pile out to ``n`` piles by the SQL of their key, in their order."""
     parts = [Pile() for _ in range(n)]
     cursor = duck.new_cursor()
     try:
