@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 from contextlib import suppress
+from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any
 
 from cluster.profile import n_local_threads, n_local_workers
@@ -21,6 +23,11 @@ def start(profile: Profile) -> Any:
     """Start a scheduler in this process, and workers that are started anew where they die."""
     from distributed import LocalCluster
 
+    # It lets the signal through again when it starts by itself, in the thread that needs it.
+    resource_tracker.ensure_running()
+    # A Ctrl-C in the terminal reaches all processes of the group. It is for this one, which then
+    # stops the others: threads and processes that are made now, or by these, don't take it.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         return LocalCluster(
             host="127.0.0.1",
@@ -33,6 +40,8 @@ def start(profile: Profile) -> Any:
         )
     except (OSError, RuntimeError, TimeoutError) as error:
         raise ClusterError(f"the local cluster does not start: {error}") from error
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def run(handle: Any) -> Any:

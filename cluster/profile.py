@@ -22,6 +22,7 @@ TARGETS = {
 
 _SIZE = re.compile(r"\d+(\.\d+)? ?[KMGT]i?B")
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,50}[a-z0-9])?")
+_IMAGE = re.compile(r"[a-z0-9][-a-zA-Z0-9._/:@]{0,250}")
 _WALLTIME = re.compile(r"(\d+-)?\d{1,3}:\d\d(:\d\d)?")
 
 
@@ -65,7 +66,7 @@ KEYS: dict[str, dict[str, Key]] = {
     "ssh": {
         **_SHARED,
         **_TLS,
-        "hosts": Key(list),
+        "hosts": Key(list, None, like='["mx1", "mx2"]'),
         "workers": Key(int, 1, least=1),
         "port": Key(int, 22, least=1),
         "user": Key(str, ""),
@@ -97,7 +98,7 @@ KEYS: dict[str, dict[str, Key]] = {
         "memory": Key(str, "4GiB", _SIZE, "4GiB"),
         "namespace": Key(str, "sawlog", _NAME, "logs"),
         "name": Key(str, "sawlog", _NAME, "sawlog"),
-        "image": Key(str),
+        "image": Key(str, None, _IMAGE, "registry.example.org/sawlog:0.1.0"),
         "context": Key(str, ""),
         "tls_secret": Key(str, "sawlog-tls", _NAME, "sawlog-tls"),
         "store_secret": Key(str, "sawlog-store", _NAME, "sawlog-store"),
@@ -215,4 +216,4 @@ def _check(value: Any, key: Key, what: str) -> None:
 
 
 def _like(key: Key) -> str:
-    return f". Write it like {key.like!r}" if key.like else ""
+    return f". Write it like {key.like}" if key.like else ""

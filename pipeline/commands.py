@@ -287,7 +287,7 @@ def read_settings(options: dict[str, Any]) -> Settings:
     from pipeline.settings import Settings, read_size, read_zones
 
     split_size = options["split_size"]
-    pseudonyms, parameters = None, _pairs("-p", options["parameters"])
+    pseudonyms, parameters = None, pairs("-p", options["parameters"])
     if options["key_path"] is not None:
         from pipeline.pseudonym_columns import Replacer
         from pipeline.pseudonyms import read_key
@@ -313,7 +313,7 @@ def read_settings(options: dict[str, Any]) -> Settings:
         scheduler=options["scheduler"],
         cluster=_cluster(options),
         insecure=options["insecure"],
-        storage_options=_pairs("--storage-option", options["storage_options"]),
+        storage_options=pairs("--storage-option", options["storage_options"]),
         rotated=options["rotated"],
         stop_on_damage=options["on_damage"] == "stop",
         count_duplicates=options["duplicates"] == "all",
@@ -360,7 +360,8 @@ def _read_period(options: dict[str, Any], now: datetime) -> tuple[datetime | Non
     return since, until
 
 
-def _pairs(option: str, texts: Sequence[str]) -> dict[str, str]:
+def pairs(option: str, texts: Sequence[str]) -> dict[str, str]:
+    """Read ``NAME=VALUE`` again and again."""
     pairs = {}
     for text in texts:
         name, separator, value = text.partition("=")

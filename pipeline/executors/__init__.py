@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
+
+    from distributed import Client
 
     from cluster.profile import Profile
     from pipeline.combine import Mapped
@@ -82,12 +85,28 @@ def get_executor(
 
 
 def _on_cluster(scheduler: str, cluster: Profile | None, *, is_insecure: bool) -> Executor:
+    connect = get_connection(scheduler, cluster, is_insecure=is_insecure)
+    from pipeline.executors.distributed import DistributedExecutor
+
+    return DistributedExecutor(connect)
+
+
+def get_connection(
+    scheduler: str, cluster: Profile | None, *, is_insecure: bool
+) -> Callable[[], AbstractContextManager[Client]]:
+    """Return what starts or joins a cluster for the time of a ``with``.
+
+    Raises
+    ------
+    UsageError
+        A package is missing, or the address must not be joined.
+    """
     from functools import partial
 
     from pipeline.errors import UsageError
 
     try:
-        from pipeline.executors.distributed import DistributedExecutor
+        import distributed  # noqa: F401
     except ModuleNotFoundError as error:
         if error.name != "distributed":
             raise
@@ -97,9 +116,9 @@ def _on_cluster(scheduler: str, cluster: Profile | None, *, is_insecure: bool) -
     if cluster is not None:
         from cluster import started
 
-        return DistributedExecutor(partial(started, cluster))
+        return partial(started, cluster)
     from cluster.join import joined
     from cluster.security import check_address
 
     check_address(scheduler, is_insecure=is_insecure)
-    return DistributedExecutor(partial(joined, scheduler, is_insecure=is_insecure))
+    return partial(joined, scheduler, is_insecure=is_insecure)

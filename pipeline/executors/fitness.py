@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import ClusterError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from distributed import Client
+
+    from pipeline.model import SourceFile
 
 #: What must be the same everywhere, since partials and plans travel between them.
 PACKAGES = ("sawlog", "duckdb", "pyarrow", "dask", "distributed")
 #: Memory that a worker takes before it maps anything, and for each thread that maps.
 WORKER_BYTES, THREAD_BYTES = 300_000_000, 300_000_000
+#: Seconds that a clock may be off.
+MAX_CLOCK_S = 5.0
 
 
 def check_workers(client: Client) -> None:
@@ -89,3 +97,61 @@ def _packages(told: dict[str, Any] | None) -> dict[str, str | None]:
         "python": ".".join(python.split(".")[:2]),
         **{name: known.get(name) for name in PACKAGES},
     }
+
+
+def examine(client: Client, files: Sequence[SourceFile]) -> tuple[list[dict[str, Any]], list[str]]:
+    """Look at every worker: versions, memory, clock, and whether it reads the files.
+
+    Returns
+    -------
+    tuple of (list of dict, list of str)
+        A row for each worker, by its address; a line for each problem.
+    """
+    versions = client.get_versions(packages=list(PACKAGES))
+    workers = client.scheduler_info(n_workers=-1)["workers"]
+    problems = [*compare_versions(versions), *compare_memory(workers)]
+    if not workers:
+        problems.append("the cluster has no workers")
+    rows = []
+    for address, worker in sorted(workers.items()):
+        row = {
+            "worker": address,
+            "threads": worker["nthreads"],
+            "memory": worker["memory_limit"] or None,
+            **_packages(versions["workers"].get(address)),
+            "clock_s": None,
+            "reads": None,
+        }
+        rows.append(row)
+        if row["sawlog"] is None:
+            continue  # it can't be asked anything more
+        begin = time.time()
+        try:
+            told = client.run(probe, files, workers=[address])[address]
+        except Exception as error:  # noqa: BLE001  # whatever is wrong there is the finding
+            problems.append(f"{address}: {type(error).__name__}: {error}")
+            continue
+        end = time.time()
+        # It was read between begin and end: what it is off by at least.
+        off = max(0.0, told["time"] - end) or min(0.0, told["time"] - begin)
+        row["clock_s"] = round(off, 1)
+        row["reads"] = not told["errors"]
+        if abs(off) > MAX_CLOCK_S:
+            problems.append(f"{address}: its clock is {off:+.1f} s off; TLS and stores may refuse")
+        problems += [f"{address}: {error}" for error in told["errors"]]
+    return rows, problems
+
+
+def probe(files: Sequence[SourceFile]) -> dict[str, Any]:
+    """Tell the time, and what of some files can't be read; runs on a worker."""
+    from pipeline.errors import SawlogError
+    from pipeline.head import open_source
+
+    errors = []
+    for file in files:
+        try:
+            with open_source(replace(file, inode=None)) as stored:
+                stored.read(1)
+        except (SawlogError, OSError) as error:
+            errors.append(f"{file.url}: {error}")
+    return {"time": time.time(), "errors": errors}

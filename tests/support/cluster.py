@@ -34,6 +34,7 @@ class Processes:
         self.env = {**_SETTINGS, **options.get("env", {})}  # type: ignore[dict-item]
         self.prefix = options.get("prefix", {})  # by worker's number: before its command
         self.arguments = [*map(str, options.get("arguments", ()))]  # for both
+        self.scheduler_arguments = [*map(str, options.get("scheduler_arguments", ()))]
         self.worker_arguments = [*map(str, options.get("worker_arguments", ()))]
         self.file = folder / "scheduler.json"
         self.scheduler: subprocess.Popen[bytes] | None = None
@@ -59,7 +60,16 @@ class Processes:
         self.scheduler = self._start(
             "scheduler",
             "dask_scheduler",
-            ["--host", self.host, "--port", port, "--scheduler-file", self.file, *_PLAIN],
+            [
+                "--host",
+                self.host,
+                "--port",
+                port,
+                "--scheduler-file",
+                self.file,
+                *_PLAIN,
+                *self.scheduler_arguments,
+            ],
         )
         _wait(lambda: self.file.exists() and self.file.read_text().strip().endswith("}"))
         self.address = json.loads(self.file.read_text())["address"]
