@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 #: Times that a task may fail by itself, and that it may be given up since its workers died; Dask
 #: starts it on three more workers before it gives it up.
 MAX_FAILURES, MAX_KILLED = 3, 3
+#: Seconds to wait for workers where all have gone; seconds between two looks.
+NO_WORKERS_S, ASK_S = 120, 2
 
 
 @dataclass(eq=False, slots=True)
@@ -140,6 +143,7 @@ class Tasks:
         return result
 
     def _take_next(self) -> None:
+        self._wait_for_one()
         future = next(self._completed)
         node = self._nodes.pop(future.key, None)
         if node is None:
@@ -148,6 +152,24 @@ class Tasks:
             self._finished(node)
         else:
             self._failed(node, future)
+
+    def _wait_for_one(self) -> None:
+        """Wait until a task has ended; not for ever, where there is nobody to run one."""
+        asked = alive = time.monotonic()
+        while not self._completed.has_ready():
+            with self._completed.thread_condition:
+                self._completed.thread_condition.wait(timeout=0.1)
+            now = time.monotonic()
+            if now - asked < ASK_S:
+                continue
+            asked = now
+            if self._client.scheduler_info(n_workers=0)["n_workers"]:
+                alive = now
+            elif now - alive > NO_WORKERS_S:
+                raise ClusterError(
+                    f"the cluster has had no workers for {NO_WORKERS_S} s. Did they end for lack "
+                    "of memory, or of time? Nothing was written"
+                )
 
     def _submit(self, nodes: Sequence[Node]) -> None:
         leaves = [n for n in nodes if n.unit is not None and not n.avoids]
@@ -244,7 +266,10 @@ class Tasks:
         elif isinstance(error, SawlogError):
             raise error
         else:
-            raise ClusterError(f"{node.name}: {type(error).__name__}: {error}")
+            # Dask's own, or one that can't even be told in our words.
+            node.n_failed += 1
+            if node.n_failed >= MAX_FAILURES:
+                raise ClusterError(f"{node.name} failed: {type(error).__name__}: {error}")
         self._try_again(node)
 
     def _try_again(self, node: Node) -> None:
