@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from distributed import KilledWorker, as_completed
 
 from pipeline.errors import ClusterError, SawlogError
-from pipeline.executors import on_worker
 from pipeline.executors.on_worker import TaskFailedError
 
 if TYPE_CHECKING:
@@ -22,6 +21,8 @@ if TYPE_CHECKING:
 #: Times that a task may fail by itself, and that it may be given up since its workers died; Dask
 #: starts it on three more workers before it gives it up.
 MAX_FAILURES, MAX_KILLED = 3, 3
+#: Tasks that are submitted at once, while so many more are under way.
+WINDOW = 1000
 #: Seconds to wait for workers where all have gone; seconds between two looks.
 NO_WORKERS_S, ASK_S = 120, 2
 
@@ -86,8 +87,13 @@ class Tasks:
         """Run nodes and all below them that are not done; results stay on the workers."""
         for node in tops:
             node.is_kept = True
-        waiting = [node for node in _below(tops) if not node.is_done]
-        self._submit([node for node in waiting if all(c.is_done for c in node.children)])
+        waiting = (node for node in _below(tops) if not node.is_done)
+        ready = [node for node in waiting if all(c.is_done for c in node.children)]
+        # Messages of a bounded size, and the scheduler and we hold no more than is under way.
+        for begin in range(0, len(ready), WINDOW):
+            self._submit(ready[begin : begin + WINDOW])
+            while len(self._nodes) > WINDOW:
+                self._take_next()
         while self._nodes:
             self._take_next()
 
@@ -178,7 +184,7 @@ class Tasks:
             keys = [self._new_key(node) for node in leaves]
             packed = [node.unit.pack(self._run) for node in leaves]  # type: ignore[union-attr]
             futures = self._client.map(
-                on_worker.map_unit, packed, key=keys, pure=False, batch_size=1000
+                leaves[0].function, packed, key=keys, pure=False, batch_size=1000
             )
             for node, key, future in zip(leaves, keys, futures, strict=True):
                 self._take_up(node, key, future)

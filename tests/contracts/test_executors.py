@@ -106,6 +106,7 @@ def test_results_and_counts_are_those_of_inline(executor, demo, split_bytes):
     assert expected == (rows, counts)
     _, _, tasks = _planned(jobs, paths, split_bytes=split_bytes)
     assert sum(map(len, tasks)) == len(done)
+    assert 0 < sum(counts.stored_bytes for part in done for counts in part.files.values())
     assert {str(path) for path in paths} == {url for part in done for url in part.files}
 
 
