@@ -25,6 +25,14 @@ if TYPE_CHECKING:
     from distributed import Client
 
 
+#: Dask's settings for what we start: its profiler looks at every thread each 10 ms, and its logs of
+#: transitions and events hold more of a task than the task.
+SETTINGS = {
+    "distributed.worker.profile.enabled": False,
+    "distributed.admin.low-level-log-length": 1000,
+}
+
+
 @contextmanager
 def started(profile: Profile) -> Iterator[Client]:
     """Start the cluster of a profile for the time of a ``with``.
@@ -34,9 +42,11 @@ def started(profile: Profile) -> Iterator[Client]:
     ClusterError
         A program or package is missing, or it does not start.
     """
+    import dask
+
     target = _target(profile)
     target.need(profile)
-    with _quiet():
+    with _quiet(), dask.config.set(SETTINGS):
         handle = target.start(profile)
         try:
             client = target.run(handle)

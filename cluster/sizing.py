@@ -1,6 +1,6 @@
-"""How long a run takes on how many workers, and what a store asks for it: ``python -m cluster.sizing``.
+"""How long a run takes on how many workers, and what a store asks for it.
 
-A small model over measured figures. Its assumptions:
+A small model over measured figures (`cluster.figures`). Its assumptions:
 
 * All workers are as fast as the core that was measured, and have all of it.
 * The store gives as much as is asked, up to what the network of a worker carries.
@@ -102,13 +102,13 @@ def estimate(
 def table(measured: Measured, assumed: Assumed) -> str:
     """Return the sizing table of the README."""
     lines = [
-        "| stored TB | files | workers × threads | tasks | time | bound by | requests | cost |",
+        "| stored TB | files | workers x threads | tasks | time | bound by | requests | cost |",
         "|--:|--:|--:|--:|--:|---|--:|--:|",
     ]
     for tb, files, workers, threads in _ROWS:
         size = estimate(tb, files, workers, threads, measured, assumed)
         lines.append(
-            f"| {tb:g} | {files:,} | {workers} × {threads} | {size.tasks:,} | "
+            f"| {tb:g} | {files:,} | {workers} x {threads} | {size.tasks:,} | "
             f"{_in_time(size.seconds)} | {size.bound_by} | {size.requests:,} | "
             f"${size.usd:,.2f} |"
         )
@@ -132,9 +132,3 @@ def _in_time(seconds: float) -> str:
     if seconds < 6000:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.1f} h"
-
-
-if __name__ == "__main__":
-    from cluster.figures import MEASURED
-
-    print(table(MEASURED, Assumed()), end="")

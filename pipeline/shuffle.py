@@ -37,7 +37,6 @@ class Pile:
         self.n_rows = 0
         self._parts: list[pa.Table | _Stored] = []
         self._n_bytes = 0  # of the tables in memory
-        self._open: _Stored | None = None  # no other pile reads it, so more can be written to it
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pack the pile for another process, all of it."""
@@ -52,7 +51,9 @@ class Pile:
         """Return a pile of the same tables; what is put on top of it does not change this one."""
         copied = Pile()
         copied.n_rows, copied._parts, copied._n_bytes = self.n_rows, [*self._parts], self._n_bytes
-        self._open = None
+        for part in copied._parts:
+            if isinstance(part, _Stored):
+                part.is_shared = True
         return copied
 
     def add(self, table: pa.Table) -> None:
@@ -70,7 +71,6 @@ class Pile:
         self.n_rows += later.n_rows
         self._parts += later._parts
         self._n_bytes += later._n_bytes
-        self._open = later._open
         if self._n_bytes > PILE_BYTES:
             self.store()
 
@@ -94,10 +94,11 @@ class Pile:
             if not is_table:
                 parts += group
                 continue
-            if self._open is None or not parts or parts[-1] is not self._open:
-                self._open = _Stored()
-                parts.append(self._open)
-            self._open.append([*group])
+            last = parts[-1] if parts else None
+            if not isinstance(last, _Stored) or last.is_shared:
+                last = _Stored()
+                parts.append(last)
+            last.append([*group])
         self._parts = parts
         self._n_bytes = 0
 
@@ -109,6 +110,7 @@ class _Stored:
         handle, name = tempfile.mkstemp(suffix=".arrow", dir=duck.spill_folder())
         os.close(handle)
         self.path = Path(name)
+        self.is_shared = False  # another pile reads it, too: nothing must be put behind
 
     def __del__(self) -> None:
         self.path.unlink(missing_ok=True)
@@ -159,7 +161,7 @@ def partition_piles(
         One partition: the rows of each pile, in their order.
     """
     n_rows = max((pile.n_rows for pile in piles.values()), default=0)
-    n = count_partitions(n_rows)
+    n = count_partitions(n_rows, MAX_PARTITIONS)
     if n == 1:
         yield {name: pile.whole(schemas[name]) for name, pile in piles.items()}
         return
@@ -168,7 +170,7 @@ def partition_piles(
         yield {name: parts.pop(0).whole(schemas[name]) for name, parts in dealt.items()}
 
 
-def count_partitions(n_rows: int, most: int = MAX_PARTITIONS) -> int:
+def count_partitions(n_rows: int, most: int) -> int:
     """Return in how many partitions so many rows are dealt out."""
     return max(1, min(most, -(-n_rows // PARTITION_ROWS)))
 

@@ -17,6 +17,7 @@ import time
 from datetime import datetime
 from pathlib import Path
 
+from cluster import SETTINGS
 from pipeline.combine import Mapped, combine_files
 from pipeline.executors.distributed import SPLIT_EVERY
 from pipeline.executors.tasks import Node, Tasks, tree
@@ -118,7 +119,12 @@ def main() -> None:
     assert options.files // MAX_UNITS >= 1 or options.files < MAX_UNITS
     command = [sys.executable, "-m", "tests.benchmarks.growth", "--splits", str(options.splits)]
     with tempfile.TemporaryDirectory() as folder:
-        with Processes(Path(folder), 2) as cluster:
+        # As clusters are set that we start.
+        env = {
+            f"DASK_{name.upper().replace('-', '_').replace('.', '__')}": str(value)
+            for name, value in SETTINGS.items()
+        }
+        with Processes(Path(folder), 2, env=env) as cluster:
             assert cluster.scheduler is not None
             on = ["--on", cluster.address, str(cluster.scheduler.pid)]
             told = subprocess.run([*command, *on], cwd=ROOT, check=True, stdout=subprocess.PIPE)
