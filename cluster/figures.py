@@ -1,7 +1,7 @@
 """What the sizing model takes from measurements; ``python -m cluster.figures`` prints its table.
 
-Two cores shared with other work, 2026-11-27: processor seconds, since wall time of a machine that others use tells little; one core of a machine
-of your own is as fast or faster.
+Two cores shared with other work, 2026-11-27: processor seconds, since wall time of a machine that
+others use tells little.
 """
 
 from __future__ import annotations
