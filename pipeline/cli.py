@@ -233,6 +233,31 @@ def pflogsumm_command(arguments: Sequence[str]) -> int:
     return run_pflogsumm_command(arguments)
 
 
+@commands.group("cluster")
+def cluster_commands() -> None:
+    """Look at a cluster before a long run."""
+
+
+@cluster_commands.command("check")
+@click.option("--cluster", metavar="NAME|FILE", help="Start this one, look at it, and stop it.")
+@click.option("--scheduler", metavar="URL", help="Look at the one that runs at tls://HOST:PORT.")
+@click.option("--insecure", is_flag=True, help="Without encryption.")
+@click.option(
+    "--storage-option",
+    "storage_options",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Passed to fsspec.",
+)
+@click.option("--to", type=click.Choice(FORMATS), default="table", help="What goes to stdout.")
+@click.argument("sources", nargs=-1, metavar="[SOURCE…]")
+def cluster_check_command(**options: Any) -> int:
+    """Compare versions, memory and clocks of all workers; tell whether they can read SOURCE."""
+    from pipeline.cluster_command import run_cluster_check
+
+    return run_cluster_check(**options)
+
+
 @commands.command("jobs")
 @click.option("--to", type=click.Choice(FORMATS), default="table", help="What goes to stdout.")
 def jobs_command(to: str) -> int:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from cluster.profile import Profile
     from pipeline.job import Job
     from pipeline.model import Account
     from pipeline.outputs.model import About, Occasion
@@ -363,7 +364,7 @@ def read_settings(options: dict[str, Any]) -> Settings:
     from pipeline.settings import Settings, read_rate, read_size, read_zones
 
     split_size = options["split_size"]
-    pseudonyms, parameters = None, _pairs("-p", options["parameters"])
+    pseudonyms, parameters = None, pairs("-p", options["parameters"])
     if options["key_path"] is not None:
         from pipeline.pseudonym_columns import Replacer
         from pipeline.pseudonyms import read_key
@@ -387,7 +388,9 @@ def read_settings(options: dict[str, Any]) -> Settings:
         workers=options["workers"] or 0,
         split_bytes=None if split_size is None else read_size(split_size),
         scheduler=options["scheduler"],
-        storage_options=_pairs("--storage-option", options["storage_options"]),
+        cluster=_cluster(options),
+        insecure=options["insecure"],
+        storage_options=pairs("--storage-option", options["storage_options"]),
         read_rate=read_rate(options["max_read_rate"]) if options["max_read_rate"] else None,
         rotated=options["rotated"],
         stop_on_damage=options["on_damage"] == "stop",
@@ -419,6 +422,20 @@ def _envelope(asked: str) -> str:
     return asked
 
 
+def _cluster(options: dict[str, Any]) -> Profile | None:
+    """Read the profile of ``--cluster``; ``--workers`` goes before what it says."""
+    if options["cluster"] is None:
+        return None
+    from cluster.profile import read_profile
+
+    if options["scheduler"] != "threads":
+        raise UsageError("--scheduler joins a cluster, --cluster starts one: give either")
+    profile = read_profile(options["cluster"], is_insecure=options["insecure"])
+    if options["workers"] is not None:
+        profile = replace(profile, values={**profile.values, "workers": options["workers"]})
+    return profile
+
+
 def _read_period(options: dict[str, Any], now: datetime) -> tuple[datetime | None, datetime | None]:
     from pipeline.filters import read_day, read_time
 
@@ -437,7 +454,8 @@ def _read_period(options: dict[str, Any], now: datetime) -> tuple[datetime | Non
     return since, until
 
 
-def _pairs(option: str, texts: Sequence[str]) -> dict[str, str]:
+def pairs(option: str, texts: Sequence[str]) -> dict[str, str]:
+    """Read ``NAME=VALUE`` again and again."""
     pairs = {}
     for text in texts:
         name, separator, value = text.partition("=")

@@ -20,6 +20,14 @@ _local = threading.local()
 _root: duckdb.DuckDBPyConnection | None = None
 _cursors: list[duckdb.DuckDBPyConnection] = []
 _spill: str | None = None
+#: Where another program gives this process its share of a machine: bytes, and a folder.
+_share: tuple[int, str | None] = 0, None
+
+
+def set_share(memory_bytes: int, folder: str | None) -> None:
+    """Take so much memory for that of the machine, and spill to this folder; before any query."""
+    global _share  # noqa: PLW0603
+    _share = memory_bytes, folder
 
 
 def cursor() -> duckdb.DuckDBPyConnection:
@@ -128,7 +136,7 @@ def _instance() -> duckdb.DuckDBPyConnection:
     if _root is None:
         import duckdb
 
-        _spill = tempfile.mkdtemp(prefix="sawlog-")
+        _spill = tempfile.mkdtemp(prefix="sawlog-", dir=_share[1])
         settings: dict[str, Any] = {
             # Tasks are parallel already: each worker thread runs its own queries.
             "threads": 1,
@@ -148,6 +156,8 @@ def _instance() -> duckdb.DuckDBPyConnection:
 
 
 def _memory_bytes() -> int:
+    if _share[0]:
+        return _share[0]
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (ValueError, OSError):

@@ -6,6 +6,7 @@ SawlogError
 ├── SourceError             an input is missing, can't be listed or opened
 ├── DamageError             stored bytes can't be turned into plain bytes
 ├── LimitError              a limit that the user set, or the machine has, was reached
+├── ClusterError            a cluster can't be started or reached, or was lost during the run
 └── OutputError             a result can't be written
 
 StoreError, an OSError, is what handles on files in stores raise; it ends as one of the above.
@@ -139,6 +140,10 @@ class DamageError(SawlogError):
 
 class LimitError(SawlogError):
     """A limit that the user set, or the machine has, was reached."""
+
+
+class ClusterError(SawlogError):
+    """A cluster can't be started or reached, or was lost during the run."""
 
 
 class OutputError(SawlogError):

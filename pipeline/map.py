@@ -20,7 +20,7 @@ from pipeline.source import limit_read_rate
 from pipeline.stitch import Stitcher
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from pipeline.compression.base import PlainReader
     from pipeline.compression.seek_build import SeekIndexBuilder
@@ -113,10 +113,15 @@ class MapTask:
     read_rate: int | None = None
 
 
-def map_split(task: MapTask) -> Mapped:
+def map_split(task: MapTask, is_cancelled: Callable[[], bool] = _cancelled.is_set) -> Mapped:
     """Read one split and return its partials, counts and damage.
 
     Never raises for what is in the input: a damaged or unreadable file is part of the answer.
+
+    Parameters
+    ----------
+    is_cancelled : callable
+        Asked at each block whether the run was given up.
     """
     split = task.split
     url = split.file.url
@@ -171,7 +176,7 @@ def map_split(task: MapTask) -> Mapped:
                     mapped.combine_within(task.plan)
                 if expander is None and peeler is None:
                     buffers.give_back(block.buffer)
-                _check_cancelled()
+                _check(is_cancelled)
                 if mapped.is_enough(task.plan):
                     counts.is_cut = True
                     _local.buffers = None  # the reader is left with one of them
@@ -209,8 +214,8 @@ def map_split(task: MapTask) -> Mapped:
     return mapped
 
 
-def _check_cancelled() -> None:
-    if _cancelled.is_set():
+def _check(is_cancelled: Callable[[], bool]) -> None:
+    if is_cancelled():
         raise CancelledError
 
 

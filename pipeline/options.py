@@ -143,8 +143,16 @@ _RUNNING = (
     click.option(
         "--scheduler",
         default="threads",
-        metavar="inline|threads",
-        help="Where map tasks run [threads].",
+        metavar="inline|threads|URL",
+        help="Where map tasks run; tls://HOST:PORT joins a Dask cluster [threads].",
+    ),
+    click.option(
+        "--cluster",
+        metavar="NAME|FILE",
+        help="Start a cluster for the run: local, ssh, slurm, kubernetes, or a profile.toml.",
+    ),
+    click.option(
+        "--insecure", is_flag=True, help="Let logs travel to a cluster without encryption."
     ),
     click.option(
         "--index",

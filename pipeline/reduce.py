@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from pipeline.combine import Mapped
     from pipeline.python_job import PythonQuery
     from pipeline.query import JobPlan, MapPlan
-    from pipeline.stitch import Fragments
 
 #: Queries that are finished at the same time.
 THREADS = 4
@@ -37,7 +36,8 @@ def reduce_partials(
         All partials of the run; None when there was no input to map.
     """
     if mapped is not None and mapped.fragments:
-        stitch_all(_in_order(mapped), plan, mapped.partials)
+        in_order = [url for url in mapped.order_by_time() if url in mapped.fragments]
+        stitch_all((mapped.fragments[url] for url in in_order), plan, mapped.partials)
     partials = (
         mapped.partials if mapped is not None else [[[] for _ in q.branches] for q in plan.queries]
     )
@@ -71,13 +71,6 @@ def _finish_job(finished: Sequence[pa.Table], job: JobPlan) -> pa.Table:
         )
     # Two columns of a result may have one name; DuckDB's own tables give them two.
     return result.rename_columns(job.plan.columns) if job.plan.columns else result
-
-
-def _in_order(mapped: Mapped) -> list[Fragments]:
-    """Return the fragments of each file, by the time of its first line: however files are named."""
-    firsts = {url: mapped.files[url].lines.first for url in mapped.fragments}
-    order = sorted(firsts, key=lambda url: (firsts[url] is None, firsts[url] or 0, url))
-    return [mapped.fragments[url] for url in order]
 
 
 def _finish_query(query: Query | PythonQuery, branches: list[list[pa.Table]]) -> pa.Table:

@@ -206,6 +206,9 @@ def find_inputs(arguments: Sequence[str], settings: Settings, *, needs_all: bool
     from pipeline.source import find_sources
     from pipeline.years import anchor_of_path, last_stamp, resolve_years
 
+    if settings.is_elsewhere:
+        # What is a relative path here is another one in the folder that a worker runs in.
+        arguments = [_absolute(argument) for argument in arguments]
     if settings.year is not None and STDIN in arguments:
         spool_stdin()  # its newest line is looked for before it is read
     templates: list[Template] = []
@@ -294,7 +297,7 @@ def plan_tasks(
         envelope = None if wrapped is None else wrapped.envelope
         identity, index = None, None
         is_whole = plan.expands_repeats or (envelope is not None and envelope.is_whole)
-        if settings.index and not is_whole:
+        if settings.index and not settings.is_elsewhere and not is_whole:
             identity, index = find_index(file, kind, settings.n_workers)
         splits = plan_splits(
             file,
@@ -454,7 +457,23 @@ def executor_for(settings: Settings, tasks: Sequence[Sequence[MapTask]]) -> Exec
     begin_run()
     n_splits = sum(map(len, tasks))
     alone = settings.scheduler == "threads" and n_splits == 1
-    return get_executor("inline" if alone else settings.scheduler, settings.n_workers, n_splits)
+    return get_executor(
+        "inline" if alone else settings.scheduler,
+        settings.n_workers,
+        n_splits,
+        settings.cluster,
+        is_insecure=settings.insecure,
+    )
+
+
+def _absolute(argument: str) -> str:
+    """Return a local path as an absolute one; of a chain of archives that is its last part."""
+    from pathlib import Path
+
+    chain, mark, last = argument.rpartition("::")
+    if argument == "-" or "://" in last:
+        return argument
+    return f"{chain}{mark}{Path.cwd() / last}"
 
 
 def _block_bytes(file: SourceFile, target: int, *, is_plain: bool) -> int:

@@ -13,9 +13,13 @@ from pipeline.formats.base import FormatOptions
 from pipeline.formats.syslog import Zones
 
 if TYPE_CHECKING:
+    from cluster.profile import Profile
     from pipeline.pseudonyms import Pseudonyms
 
 _SIZE = re.compile(r"^(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?$", re.IGNORECASE)
+
+#: Threads that a cluster is taken to have which was not asked yet: splits are cut for as many.
+REMOTE_THREADS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,10 @@ class Settings:
         Read all files, whatever names, sizes and times say of them.
     retention : timedelta or None
         Contents whose last line is older are forgotten by the state.
+    cluster : Profile or None
+        A cluster that is started for the run.
+    insecure : bool
+        Logs may travel over networks without TLS.
     now : datetime
         Begin of the run, naive, UTC.
     """
@@ -92,12 +100,28 @@ class Settings:
     state: str | None = None
     verify_content: bool = False
     retention: timedelta | None = None
+    cluster: Profile | None = None
+    insecure: bool = False
     now: datetime = field(default_factory=lambda: datetime.now().astimezone().replace(tzinfo=None))
 
     @property
     def n_workers(self) -> int:
-        """Workers asked for, or one for each core that this process may use."""
+        """Workers asked for, or one for each core that this process may use.
+
+        On a cluster these are its threads, as far as they are known before it is there.
+        """
+        if self.cluster is not None:
+            return self.cluster.n_threads
+        if "://" in self.scheduler:
+            return self.workers or REMOTE_THREADS
         return self.workers or len(os.sched_getaffinity(0))
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Map tasks run on other machines: with other folders, caches and working directories."""
+        if self.cluster is not None:
+            return self.cluster.is_elsewhere
+        return "://" in self.scheduler
 
 
 def read_size(text: str) -> int:
