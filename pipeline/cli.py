@@ -203,6 +203,31 @@ def plan_command(job: str, **options: Any) -> int:
     return run_plan_command(with_sections([find_job(name) for name in job.split(",")]), **options)
 
 
+@commands.command("extract")
+@click.option(
+    "-d", "directory", required=True, metavar="DIR", help="New folder for the files; all or none."
+)
+@click.option(
+    "--compress",
+    type=click.Choice(("none", "gz", "zst")),
+    default="zst",
+    metavar="none|gz|zst",
+    help="gz and zst are cut at line ends, so that they split well [zst].",
+)
+@shared_options
+def extract_command(*, directory: str, compress: str, **options: Any) -> int:
+    """Split logs into a file for each value of --by [day,process], byte for byte.
+
+    --by takes any columns of lines and mail; with `--by none` each file is written anew as one
+    that splits well.
+
+        sawlog extract /var/log/maillog* --by day,process -d by-day
+    """
+    from pipeline.extract_command import run_extract_command
+
+    return run_extract_command(directory=directory, compress=compress, **options)
+
+
 class _Raw(click.Command):
     """A command that reads its arguments itself."""
 

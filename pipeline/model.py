@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 if TYPE_CHECKING:
     from mmap import mmap
@@ -105,12 +105,15 @@ class Block:
     extra_bytes : int
         Bytes of the one line in this block that were left out, since it is longer than
         ``MAX_LINE_BYTES``.
+    tail : BinaryIO or None
+        These bytes, where the reader was asked to keep them.
     """
 
     buffer: mmap | bytearray
     stop: int
     offset: int
     extra_bytes: int = 0
+    tail: BinaryIO | None = None
 
 
 @dataclass(frozen=True, slots=True)

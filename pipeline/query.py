@@ -106,7 +106,7 @@ def plan_jobs(jobs: Sequence[Job], settings: Settings) -> tuple[MapPlan, list[Jo
     where = {}
     if settings.where is not None:
         relations = {relation for relation, _, _ in reads} or {"lines"}
-        where = {relation: _columns_of(settings.where, relation) for relation in relations}
+        where = {relation: columns_of(settings.where, relation) for relation in relations}
     views = plan_views(reads, settings, where)
     if settings.expand_repeats and "offset" in views.scanned:
         raise UsageError(
@@ -164,7 +164,7 @@ def _own(job: Job, given: Mapping[str, str], jobs: Sequence[Job]) -> Mapping[str
     return {name: value for name, value in given.items() if name not in elsewhere}
 
 
-def _columns_of(where: str, relation: str) -> frozenset[str]:
+def columns_of(where: str, relation: str) -> frozenset[str]:
     """Return the columns that a condition names; checks it on the way."""
     from pipeline.errors import QueryError
 
