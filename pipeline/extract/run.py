@@ -90,7 +90,7 @@ def extract(
     inputs = find_inputs(arguments, settings)
     on_found(inputs)
     tasks = plan_tasks(inputs, plan, settings)
-    with _new_folder(folder) as place:
+    with new_folder(folder) as place:
         sorter = Sorter(keys, PACKERS[compress](), place.parent)
         try:
             counts, groups = _sort(sorter, tasks, keys, settings, on_done)
@@ -197,7 +197,7 @@ def _put_together(
 
 
 @contextmanager
-def _new_folder(folder: Path) -> Iterator[Path]:
+def new_folder(folder: Path) -> Iterator[Path]:
     """Give a hidden folder beside the one that is wanted; rename it in the end.
 
     Raises
