@@ -217,6 +217,64 @@ def formats_command(arguments: tuple[str, ...], to: str) -> int:
     return run_formats_check(arguments[1:])
 
 
+@commands.command("extract")
+@click.option(
+    "-d", "directory", required=True, metavar="DIR", help="New folder for the files; all or none."
+)
+@click.option(
+    "--compress",
+    type=click.Choice(("none", "gz", "zst")),
+    default="zst",
+    metavar="none|gz|zst",
+    help="gz and zst are cut at line ends, so that they split well [zst].",
+)
+@shared_options
+def extract_command(*, directory: str, compress: str, **options: Any) -> int:
+    """Split logs into a file for each value of --by [day,process], byte for byte.
+
+    --by takes any columns of lines and mail; with `--by none` each file is written anew as one
+    that splits well.
+
+        sawlog extract /var/log/maillog* --by day,process -d by-day
+    """
+    from pipeline.extract_command import run_extract_command
+
+    return run_extract_command(directory=directory, compress=compress, **options)
+
+
+@commands.command("trace")
+@click.option("--login", "logins", multiple=True, metavar="NAME", help="What NAME sent.")
+@click.option("-e", "patterns", multiple=True, metavar="REGEX", help="Lines with this in them.")
+@click.option("--queries", "queries_path", metavar="FILE", help="A query in each line.")
+@click.option(
+    "--match",
+    type=click.Choice(("sender", "recipient", "any")),
+    default="any",
+    help="Where an address is looked for [any].",
+)
+@click.option(
+    "--limit",
+    type=click.IntRange(0),
+    default=1000,
+    metavar="N",
+    help="Lines that a terminal shows at most; 0: all [1000].",
+)
+@shared_options
+def trace_command(sources: Sequence[str], **options: Any) -> int:
+    """Tell the whole story of messages: all lines of theirs and of those tied to them, in order.
+
+    The first SOURCE is the QUERY, unless --login, -e or --queries gives one: a queue id, an
+    address, @domain, a message-id, a client's name, an IP address or a network. -o DIR/ makes a
+    folder to hand over: the lines, the sources with their SHA-256, the account. Exit 5: nothing was
+    found, and everything was read.
+
+        sawlog trace 90442C9CB29 /var/log/maillog*
+    """
+    from pipeline.trace_command import run_trace_command
+
+    return run_trace_command(sources, **options)
+
+
 class _Raw(click.Command):
     """A command that reads its arguments itself."""
 

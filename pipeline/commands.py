@@ -40,7 +40,7 @@ def run_jobs_command(
 
     names = [job.name for job in jobs]
     settings = begin(sources, options)
-    _check_outputs(sources, options, names)
+    check_written(sources, options, names)
     check_format(options["to"], names)
     planned = plan_queries(jobs, settings)
     is_by_row = options["to"] in ("csv", "values", "ndjson")
@@ -54,7 +54,7 @@ def run_jobs_command(
         code = _stream(planned, sources, settings, options)
         if code is not None:
             return code
-    progress = _progress(options)
+    progress = progress_of(options)
     try:
         done = _runner(settings)(
             jobs, sources, settings, progress.take, progress.plan, planned=planned
@@ -135,7 +135,9 @@ def _stream(
 
     veil = Veil(settings.pseudonyms)
     # Rows on a terminal show by themselves how far the run is.
-    progress = _progress({**options, "no_progress": options["no_progress"] or sys.stdout.isatty()})
+    progress = progress_of(
+        {**options, "no_progress": options["no_progress"] or sys.stdout.isatty()}
+    )
     try:
         streamed = stream_rows(planned, sources, settings, progress.take, progress.plan)
         if streamed is None:
@@ -155,13 +157,13 @@ def run_files_command(sources: Sequence[str], *, quick: bool, **options: Any) ->
     from pipeline.run import find_inputs, run_jobs
 
     settings = begin(sources, options)
-    _check_outputs(sources, options, ["files"])
+    check_written(sources, options, ["files"])
     inputs = find_inputs(sources, settings)
     if quick:
         table = describe_quickly(inputs)
         account, warnings = inputs.account, inputs.warnings
     else:
-        progress = _progress(options)
+        progress = progress_of(options)
         try:
             done = run_jobs([], sources, settings, progress.take, progress.plan, inputs=inputs)
         finally:
@@ -171,11 +173,30 @@ def run_files_command(sources: Sequence[str], *, quick: bool, **options: Any) ->
     sizes = tuple(name for name in ("plain_bytes", "stored_bytes") if name in table.schema.names)
     charts = tuple(f"x=file y={size} mark=rank" for size in sizes)
     told = About("What is in each file, and how it was dated?", ("file",), charts, frozenset(sizes))
+    return tell_table("files", table, told, settings, (account, warnings), sources, options)
+
+
+def tell_table(
+    name: str,
+    table: pa.Table,
+    about: About,
+    settings: Settings,
+    run: tuple[Account, Sequence[str]],
+    sources: Sequence[str],
+    options: dict[str, Any],
+) -> int:
+    """Show the one table that a command has made, then the account; return the exit code.
+
+    Parameters
+    ----------
+    run : tuple of (Account, sequence of str)
+        What was read, and warnings.
+    """
     veil = Veil(settings.pseudonyms)
-    account, warnings = veil.account(account), veil.texts(warnings)
-    command = veil.command(sys.argv[1:], ["files"], sources, options)
+    account, warnings = veil.account(run[0]), veil.texts(run[1])
+    command = veil.command(sys.argv[1:], [name], sources, options)
     occasion = _occasion(settings, account, warnings, command)
-    _show({"files": veil.table(table)}, settings, options, {"files": told}, occasion)
+    _show({name: veil.table(table)}, settings, options, {name: about}, occasion)
     return end(account, warnings, options)
 
 
@@ -311,7 +332,7 @@ def _read_retention(text: str | None, state: str | None) -> timedelta | None:
     return timedelta(days=int(number))
 
 
-def _check_outputs(sources: Sequence[str], options: dict[str, Any], names: Sequence[str]) -> None:
+def check_written(sources: Sequence[str], options: dict[str, Any], names: Sequence[str]) -> None:
     """Refuse before the run what could not be written after it, or would be written over."""
     from pipeline.render import check_outputs
 
@@ -465,7 +486,8 @@ def pairs(option: str, texts: Sequence[str]) -> dict[str, str]:
     return pairs
 
 
-def _progress(options: dict[str, Any]) -> Any:
+def progress_of(options: dict[str, Any]) -> Any:
+    """Return what shows how far a run is."""
     from pipeline.progress import Progress
 
     return Progress(is_wanted=not (options["quiet"] or options["no_progress"]))

@@ -20,8 +20,9 @@ from pipeline.source import limit_read_rate
 from pipeline.stitch import Stitcher
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
+    from pipeline.combine import FileCounts
     from pipeline.compression.base import PlainReader
     from pipeline.compression.seek_build import SeekIndexBuilder
     from pipeline.compression.seek_index import SeekIndex, SourceIdentity
@@ -128,7 +129,7 @@ def map_split(task: MapTask, is_cancelled: Callable[[], bool] = _cancelled.is_se
     mapped = Mapped.empty(url, task.plan)
     counts = mapped.files[url]
     try:
-        reader, builder = _open(task)
+        reader, builder = open_split(task)
     except SourceError as error:
         counts.damage = Damage(url, error.kind, detail=error.detail)
         return mapped
@@ -214,6 +215,58 @@ def map_split(task: MapTask, is_cancelled: Callable[[], bool] = _cancelled.is_se
     return mapped
 
 
+def visit_blocks(
+    task: MapTask, counts: FileCounts, *, keeps_tails: bool = False
+) -> Generator[Block]:
+    """Yield the blocks of a split to who asks no query of them; each is valid until the next.
+
+    To be closed. What cannot be read is noted in ``counts``, and so is how much was.
+
+    Parameters
+    ----------
+    keeps_tails : bool
+        Of lines that are too long for a block, the rest comes with it.
+    """
+    split = task.split
+    url = split.file.url
+    try:
+        reader, builder = open_split(task)
+    except SourceError as error:
+        counts.damage = Damage(url, error.kind, detail=error.detail)
+        return
+    buffers = _buffers(task)
+    blocks: Iterator[Block] = read_blocks(
+        reader,
+        buffers,
+        is_first=split.start is None,
+        has_stop=split.stop is not None,
+        offset=(split.start.plain_offset or 0) if split.start else 0,
+        keeps_tails=keeps_tails,
+    )
+    if task.is_ahead:
+        blocks = read_ahead(blocks, buffers)
+    _under_way[threading.get_ident()] = split, reader
+    try:
+        with reader:
+            for block in blocks:
+                yield block
+                buffers.give_back(block.buffer)
+                _check(_cancelled.is_set)
+        if builder is not None and task.build is not None:
+            _keep_index(builder, task.build)
+    except DamageError as error:
+        counts.damage = Damage(
+            url, error.kind, error.stored_offset, error.plain_offset, error.detail
+        )
+    except BaseException:
+        _local.buffers = None  # some may be lost, or still in use
+        raise
+    finally:
+        counts.stored_bytes = _own_bytes(split, reader.stored_offset)
+        del _under_way[threading.get_ident()]
+        _finished.append(counts.stored_bytes)
+
+
 def _check(is_cancelled: Callable[[], bool]) -> None:
     if is_cancelled():
         raise CancelledError
@@ -251,7 +304,14 @@ def _buffers(task: MapTask) -> Buffers:
     return held
 
 
-def _open(task: MapTask) -> tuple[PlainReader, SeekIndexBuilder | None]:
+def open_split(task: MapTask) -> tuple[PlainReader, SeekIndexBuilder | None]:
+    """Return a reader of a split, and what makes the file's seek index in passing.
+
+    Raises
+    ------
+    SourceError
+        It can't be opened.
+    """
     split = task.split
     limit_read_rate(task.read_rate)
     stored = open_source(split.file, stored_span(split))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 if TYPE_CHECKING:
     from datetime import date, datetime
@@ -194,6 +194,8 @@ class Block:
         ``MAX_LINE_BYTES``.
     outer : Outer or None
         What the lines take in the file, where they were taken out of envelopes.
+    tail : BinaryIO or None
+        These bytes, where the reader was asked to keep them.
     """
 
     buffer: mmap | bytearray
@@ -201,6 +203,7 @@ class Block:
     offset: int
     extra_bytes: int = 0
     outer: Outer | None = None
+    tail: BinaryIO | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -154,7 +154,7 @@ def stream_rows(
             executor = executor_for(settings, tasks)
             for part in executor.stream(tasks, plan):
                 on_done(part)
-                if not _take_part(counts, part):
+                if not take_part(counts, part):
                     continue
                 table = reduce_partials(part, plan, plans)[job.name]
                 n_rows += table.num_rows
@@ -418,7 +418,7 @@ def _by_place(
     return list(groups.values())
 
 
-def _take_part(counts: dict[str, FileCounts], part: Mapped) -> bool:
+def take_part(counts: dict[str, FileCounts], part: Mapped) -> bool:
     """Take in the counts of a split that follows; False when it lies behind damage."""
     ((url, later),) = part.files.items()
     earlier = counts.get(url)
