@@ -219,6 +219,30 @@ def pflogsumm_command(arguments: Sequence[str]) -> int:
     return run_pflogsumm_command(arguments)
 
 
+@commands.command("surge")
+@click.option("--before", metavar="A..B", help="Compare this period …")
+@click.option("--after", metavar="C..D", help="… with this one; alone: with all before it.")
+@shared_options
+def surge_command(**options: Any) -> int:
+    """Find when the volume changed, and what carried it: processes, hosts, reasons, senders, ids.
+
+    The volume of each day (--by hour: of each hour) is looked at on a logarithmic scale; with three
+    weeks or more, weekdays lose what sets them apart. A change is a new level that holds for two
+    days (three where weekdays are not known; the newest day may stand alone, if it is twice as
+    high), differs by a factor of 1.3 and by three deviations of the noise, measured by the median
+    difference of neighbours, and is worth its price among all ways to cut the series. Days that
+    the log holds in part count by what is usual at these hours.
+
+    Shares are of the growth, or of the drop. With --before A..B and --after C..D these periods are
+    compared: days (2007-12-26..2007-12-31), or times at full hours. Any log will do; where Postfix
+    wrote it, failed attempts, senders and refusals are told, too. --to csv is the table of what
+    grew; --to json has all tables.
+    """
+    from pipeline.investigation.surge_command import run_surge_command
+
+    return run_surge_command(**options)
+
+
 @commands.command("jobs")
 @click.option("--to", type=click.Choice(FORMATS), default="table", help="What goes to stdout.")
 def jobs_command(to: str) -> int:

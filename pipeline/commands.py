@@ -38,7 +38,7 @@ def run_jobs_command(
 
     names = [job.name for job in jobs]
     settings = begin(sources, options)
-    _check_outputs(sources, options, names)
+    check_written(sources, options, names)
     check_format(options["to"], names)
     planned = plan_queries(jobs, settings)
     is_by_row = options["to"] in ("csv", "values", "ndjson")
@@ -46,7 +46,7 @@ def run_jobs_command(
         code = _stream(planned, sources, settings, options)
         if code is not None:
             return code
-    progress = _progress(options)
+    progress = progress_of(options)
     try:
         done = run_jobs(jobs, sources, settings, progress.take, progress.plan, planned=planned)
     finally:
@@ -55,7 +55,7 @@ def run_jobs_command(
     account, warnings = veil.account(done.account), veil.texts(done.warnings)
     command = veil.command(sys.argv[1:], names, sources, options)
     results = {name: veil.table(table) for name, table in done.results.items()}
-    occasion = replace(_occasion(settings, account, warnings, command), title=title)
+    occasion = replace(occasion_of(settings, account, warnings, command), title=title)
     _show(results, settings, options, veil.about(_about(planned)), occasion)
     return end(account, warnings, options)
 
@@ -90,9 +90,10 @@ def _show(
     render(results, options["to"], sys.stdout, **shared)
 
 
-def _occasion(
+def occasion_of(
     settings: Settings, account: Account, warnings: Sequence[str], command: str
 ) -> Occasion:
+    """Return what a report says of the run."""
     from pipeline.account import account_warnings
     from pipeline.outputs.model import Occasion
     from pipeline.text import escape_visibly
@@ -114,7 +115,9 @@ def _stream(
 
     veil = Veil(settings.pseudonyms)
     # Rows on a terminal show by themselves how far the run is.
-    progress = _progress({**options, "no_progress": options["no_progress"] or sys.stdout.isatty()})
+    progress = progress_of(
+        {**options, "no_progress": options["no_progress"] or sys.stdout.isatty()}
+    )
     try:
         streamed = stream_rows(planned, sources, settings, progress.take, progress.plan)
         if streamed is None:
@@ -134,13 +137,13 @@ def run_files_command(sources: Sequence[str], *, quick: bool, **options: Any) ->
     from pipeline.run import find_inputs, run_jobs
 
     settings = begin(sources, options)
-    _check_outputs(sources, options, ["files"])
+    check_written(sources, options, ["files"])
     inputs = find_inputs(sources, settings)
     if quick:
         table = describe_quickly(inputs)
         account, warnings = inputs.account, inputs.warnings
     else:
-        progress = _progress(options)
+        progress = progress_of(options)
         try:
             done = run_jobs([], sources, settings, progress.take, progress.plan, inputs=inputs)
         finally:
@@ -153,7 +156,7 @@ def run_files_command(sources: Sequence[str], *, quick: bool, **options: Any) ->
     veil = Veil(settings.pseudonyms)
     account, warnings = veil.account(account), veil.texts(warnings)
     command = veil.command(sys.argv[1:], ["files"], sources, options)
-    occasion = _occasion(settings, account, warnings, command)
+    occasion = occasion_of(settings, account, warnings, command)
     _show({"files": veil.table(table)}, settings, options, {"files": told}, occasion)
     return end(account, warnings, options)
 
@@ -230,13 +233,13 @@ def _report_demo(directory: str, sources: Sequence[str]) -> int:
     planned = plan_queries(jobs, settings)
     done = run_jobs(jobs, sources, settings, planned=planned)
     command = f"sawlog volume {shlex.quote(directory)}/maillog* -o {shlex.quote(path)}"
-    occasion = _occasion(settings, done.account, done.warnings, command)
+    occasion = occasion_of(settings, done.account, done.warnings, command)
     write_outputs(done.results, [path], about=_about(planned), occasion=occasion)
     print(path)
     return 0
 
 
-def _check_outputs(sources: Sequence[str], options: dict[str, Any], names: Sequence[str]) -> None:
+def check_written(sources: Sequence[str], options: dict[str, Any], names: Sequence[str]) -> None:
     """Refuse before the run what could not be written after it, or would be written over."""
     from pipeline.render import check_outputs
 
@@ -353,7 +356,8 @@ def _pairs(option: str, texts: Sequence[str]) -> dict[str, str]:
     return pairs
 
 
-def _progress(options: dict[str, Any]) -> Any:
+def progress_of(options: dict[str, Any]) -> Any:
+    """Return what tells on stderr how far a run is, or is silent."""
     from pipeline.progress import Progress
 
     return Progress(is_wanted=not (options["quiet"] or options["no_progress"]))

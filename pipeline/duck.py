@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from pipeline.errors import LimitError, QueryError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import duckdb
     import pyarrow as pa
 
@@ -68,6 +70,18 @@ def query(sql: str) -> pa.Table:
         ) from None
     except (duckdb.DataError, duckdb.InvalidInputException) as error:
         raise QueryError(f"the query fails on some line: {error}") from None
+
+
+def query_over(tables: Mapping[str, pa.Table], sql: str) -> pa.Table:
+    """Run a query over some tables, by the names that it has for them; see `query`."""
+    held = cursor()
+    for name, table in tables.items():
+        held.register(name, table)
+    try:
+        return query(sql)
+    finally:
+        for name in tables:
+            held.unregister(name)
 
 
 def prepared(sql: str) -> str:

@@ -52,10 +52,8 @@ def reduce_partials(
             result = finished[job.places[0]]
         else:
             names = [query.name for query in job.plan.queries]
-            result = _run(
-                job.plan.final_sql,
-                {name: finished[k] for name, k in zip(names, job.places, strict=True)},
-            )
+            tables = {name: finished[k] for name, k in zip(names, job.places, strict=True)}
+            result = duck.query_over(tables, job.plan.final_sql)
         # Two columns of a result may have one name; DuckDB's own tables give them two.
         results[job.job.name] = (
             result.rename_columns(job.plan.columns) if job.plan.columns else result
@@ -79,15 +77,4 @@ def _finish_query(query: Query | PythonQuery, branches: list[list[pa.Table]]) ->
         else combine_tables(tables, query, query.branches[k])
         for k, tables in enumerate(branches)
     }
-    return _run(query.finish_sql, merged)
-
-
-def _run(sql: str, tables: dict[str, pa.Table]) -> pa.Table:
-    held = duck.cursor()
-    for name, table in tables.items():
-        held.register(name, table)
-    try:
-        return duck.query(sql)
-    finally:
-        for name in tables:
-            held.unregister(name)
+    return duck.query_over(merged, query.finish_sql)
