@@ -99,11 +99,34 @@ def _say(text: str) -> None:
 
 
 class _Commands(clicks.Group):
-    """The commands; any other first word is a job, or several of them."""
+    """The commands; any other first word is a job, or several of them, or a log to look at."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; a source in its place stands for the overview."""
+        if args and args[0] not in self.commands and _is_source(args[0]):
+            args = ["overview", *args]
+        return super().resolve_command(ctx, args)
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         known = super().get_command(ctx, name)
         return known if known is not None else _job_command(name)
+
+
+def _is_source(word: str) -> bool:
+    """Tell whether a first word names a log; what is a job, too, is the job."""
+    if word == "-" or "://" in word:
+        return True
+    if word.endswith((".sql", ".py")):
+        return False
+    if "/" in word or any(character in word for character in "*?["):
+        return True
+    from pathlib import Path
+
+    from pipeline.job import builtin_jobs
+
+    return Path(word).exists() and not set(word.split(",")) <= builtin_jobs().keys()
 
 
 @clicks.group(
@@ -116,7 +139,10 @@ def commands() -> None:
     """Crunch months of rotated, compressed logs into tables per day and per process.
 
     JOB is a built-in job (`sawlog jobs` lists them), a path to an .sql or .py file, or one of the
-    commands below. SOURCE is a file, a directory, a glob, an fsspec URL, or - for standard input.
+    commands below; without one, the first screen tells what is in the logs, what changed and why.
+    SOURCE is a file, a directory, a glob, an fsspec URL, or - for standard input.
+
+        sawlog /var/log/maillog*
 
         sawlog volume /var/log/maillog*
     """
@@ -217,6 +243,19 @@ def pflogsumm_command(arguments: Sequence[str]) -> int:
     from pipeline.pflogsumm_command import run_pflogsumm_command
 
     return run_pflogsumm_command(arguments)
+
+
+@commands.command("overview")
+@shared_options
+def overview_command(**options: Any) -> int:
+    """Show on one screen what is in the logs, what changed, why, and what to ask next.
+
+    `sawlog SOURCE…` is the same. Any log will do; where Postfix wrote it, messages that are tried
+    again and again, the queue and the cause are told, too. --to json has all of it as tables.
+    """
+    from pipeline.investigation.overview_command import run_overview_command
+
+    return run_overview_command(commands=set(commands.commands) | {"mail", "volume"}, **options)
 
 
 @commands.command("surge")

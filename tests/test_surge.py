@@ -24,7 +24,7 @@ def test_case(sawlog, tmp_path, path, monkeypatch):
     log = tmp_path / "log"
     log.write_bytes(write_log(case["lines"]))
 
-    for split_bytes in (1 << 40, 500):
+    for split_bytes in (1 << 40, 5000):
         ran = sawlog("surge", log, *case.get("args", []), "--split-size", split_bytes)
         assert (case.get("code", 0), case["output"]) == (ran.code, ran.out), ran.err
 
@@ -55,7 +55,7 @@ def test_the_demo_archive_tells_its_story(sawlog, demo):
         for row in found["attempts"]
         if row["queue_id"] == story["queue_id"]
     }
-    assert told == {day: n for day, n in story["attempts"].items() if n}
+    assert told == story["attempts"]
 
 
 def test_shares_of_a_dimension_make_the_whole(sawlog, demo):

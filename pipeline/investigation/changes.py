@@ -35,7 +35,7 @@ _SURE = 14
 _NEWEST_FACTOR, _NEWEST_DEVIATIONS = 2.0, 5.0
 _LEAST_NOISE = 0.05
 _NOTHING = 0.01
-#: So many values are needed to say what is usual.
+#: So many values that are not 0 are needed to say what is usual.
 LEAST_VALUES = 5
 #: The search takes the square of this.
 MOST_VALUES = 2000
@@ -59,7 +59,9 @@ class Change:
         return self.after / self.before if self.before > 0 else inf
 
 
-def find_changes(values: Sequence[float | None], period: int = 0) -> list[Change]:
+def find_changes(
+    values: Sequence[float | None], period: int = 0, least_noise: float = 0.0
+) -> list[Change]:
     """Return the changes of level, in order; empty where there is none.
 
     Parameters
@@ -68,6 +70,9 @@ def find_changes(values: Sequence[float | None], period: int = 0) -> list[Change
         At equal distances; None: unknown. At most the newest `MOST_VALUES` are looked at.
     period : int
         Values in a week or a day; 0: none.
+    least_noise : float
+        What chance alone makes of the values, as a share of them: 0.1 where each counts a hundred
+        events.
 
     Examples
     --------
@@ -78,7 +83,7 @@ def find_changes(values: Sequence[float | None], period: int = 0) -> list[Change
     known = [n for n in range(first, len(values)) if values[n] is not None]
     numbers = [values[n] or 0.0 for n in known]
     positive = [number for number in numbers if number > 0]
-    if len(numbers) < LEAST_VALUES or not positive:
+    if len(positive) < LEAST_VALUES:
         return []
     floor = _NOTHING * median(positive)
     series = [log(max(number, floor)) for number in numbers]
@@ -87,7 +92,7 @@ def find_changes(values: Sequence[float | None], period: int = 0) -> list[Change
         adjusted = _without_period(series, known, period)
         if _restlessness(adjusted) < _restlessness(series):
             series, is_periodic = adjusted, True
-    noise = _noise(series)
+    noise = max(_noise(series), least_noise)
     cuts = _cut(_smooth(series), noise, LEAST if is_periodic else LEAST_WITHOUT)
     cuts = _join(series, cuts, noise)
     cuts = _add_newest(series, cuts, noise)

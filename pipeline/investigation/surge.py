@@ -55,6 +55,11 @@ class Surge:
     attempts: dict[str, dict[datetime, int]]
 
     @property
+    def knows_silence(self) -> bool:
+        """Whether there are days enough to say which hours have lines."""
+        return self.series.slots[-1] - self.series.slots[0] >= 3 * STEPS["day"]
+
+    @property
     def factor(self) -> float | None:
         """By how much the volume per day or hour was multiplied."""
         total = self.totals["volume"]
@@ -105,14 +110,20 @@ def find_surge(
         growths,
         totals,
         find_silence(results["volume"], series),
-        {queue_id: _attempts(results["attempts"], queue_id) for queue_id in ids},
+        {queue_id: _attempts(results["attempts"], queue_id, series.slots[-1]) for queue_id in ids},
     )
 
 
-def _attempts(attempts: pa.Table, queue_id: str) -> dict[datetime, int]:
+def _attempts(attempts: pa.Table, queue_id: str, end: datetime) -> dict[datetime, int]:
     rows = duck.query_over(
         {"attempts": attempts},
         "SELECT CAST(day AS TIMESTAMP) AS day, CAST(sum(lines) AS BIGINT) AS n FROM attempts "
-        f"WHERE queue_id = {duck.quote(queue_id)} AND day IS NOT NULL GROUP BY ALL ORDER BY ALL",
+        f"WHERE queue_id = {duck.quote(queue_id)} AND day IS NOT NULL GROUP BY ALL",
     )
-    return {row["day"]: row["n"] for row in rows.to_pylist()}
+    counts: dict[datetime, int] = {row["day"]: row["n"] for row in rows.to_pylist()}
+    # To the day after the last, as far as the log reaches: on that it was not tried any more.
+    day, last = min(counts), max(counts) + STEPS["day"]
+    while day <= min(last, end):
+        counts.setdefault(day, 0)
+        day += STEPS["day"]
+    return dict(sorted(counts.items()))

@@ -43,6 +43,9 @@ DIMENSIONS = (
     Dimension("sender", "taken_up", "sender"),
     Dimension("refusal", "refused", "reason_class"),
     Dimension("client", "refused", "client"),
+    # Of the overview: where these results are there.
+    Dimension("login", "logins", "sasl_user"),
+    Dimension("login_failed", "logins_failed", "client_ip"),
 )
 #: What the rows of a result count.
 MEASURES = {
@@ -50,6 +53,8 @@ MEASURES = {
     "attempts": "attempts that failed",
     "taken_up": "messages taken up",
     "refused": "refusals",
+    "logins": "messages after login",
+    "logins_failed": "logins that failed",
 }
 
 
@@ -112,18 +117,20 @@ def measure_growth(
     """
     sides = _Sides(series, before, after)
     totals = {
-        name: sides.total(results[name], "bytes" if name == "volume" else "lines", where)
-        for name, where in (
-            ("volume", "true"),
-            ("attempts", _FAILED),
-            ("taken_up", "true"),
-            ("refused", "true"),
+        name: sides.total(
+            results[name],
+            "bytes" if name == "volume" else "lines",
+            _FAILED if name == "attempts" else "true",
         )
+        for name in MEASURES
+        if name in results
     }
     totals["lines"] = sides.total(results["volume"], "lines")
     totals["deliveries"] = sides.total(results["attempts"], "lines")
     growths: list[Growth] = []
     for dimension in DIMENSIONS:
+        if dimension.table not in results:
+            continue
         total = totals["deliveries" if dimension.name == "status" else dimension.table]
         growths += sides.growths(results[dimension.table], dimension, total)
     return growths, totals

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from math import log, sqrt
+from statistics import median
 from typing import TYPE_CHECKING
 
 from pipeline.errors import UsageError
@@ -55,7 +56,8 @@ def unit_of(periods: Sequence[Period]) -> str:
 
 def find_periods(series: Series) -> tuple[list[Change], Change | None]:
     """Return all changes of a series, and the one that matters most."""
-    changes = find_changes(series.rates(), PERIODS[series.unit])
+    usual = median([lines for lines in series.lines if lines] or [1])
+    changes = find_changes(series.rates(), PERIODS[series.unit], least_noise=usual**-0.5)
     if not changes:
         return [], None
     borders = [0, *(change.at for change in changes), len(series.slots)]

@@ -63,9 +63,13 @@ class Series:
 
     def rates(self) -> list[float | None]:
         """Return the bytes of whole slots, as far as the part that is there tells."""
+        return self.spread(self.n_bytes)
+
+    def spread(self, counts: Sequence[float]) -> list[float | None]:
+        """Return counts by slot as those of whole slots, None where too little of one is there."""
         return [
             n / held if held >= _LEAST_HELD else None
-            for n, held in zip(self.n_bytes, self.held, strict=True)
+            for n, held in zip(counts, self.held, strict=True)
         ]
 
     def length(self, period: Period) -> float:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from pipeline.investigation.surge_series import STEPS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pyarrow as pa
 
     from pipeline.investigation.surge import Surge
@@ -42,15 +44,16 @@ def surge_tables(surge: Surge | None, unit: str) -> dict[str, pa.Table]:
     attempts = {"queue_id": pa.string(), "day": pa.date32(), "attempts": pa.int64()}
     silence = {"begins": stamp, "ends": stamp, "hours": pa.int64()}
     return {
-        "change": _table(change, _changes(surge)),
-        "growth": _table(growth, _growths(surge)),
-        "volume": _table(volume, _volume(surge)),
-        "attempts": _table(attempts, _attempts(surge)),
-        "silence": _table(silence, _silence(surge)),
+        "change": make_table(change, _changes(surge)),
+        "growth": make_table(growth, _growths(surge)),
+        "volume": make_table(volume, _volume(surge)),
+        "attempts": make_table(attempts, _attempts(surge)),
+        "silence": make_table(silence, _silence(surge)),
     }
 
 
-def _table(columns: dict[str, pa.DataType], rows: list[tuple[object, ...]]) -> pa.Table:
+def make_table(columns: dict[str, pa.DataType], rows: Sequence[tuple[object, ...]]) -> pa.Table:
+    """Return the table of some rows, whose columns have these types."""
     import pyarrow as pa
 
     values = list(zip(*rows, strict=True)) or [()] * len(columns)

@@ -64,7 +64,7 @@ def tell_surge(surge: Surge | None, look: Look, n: int | None = None) -> list[Li
     room = max(look.width - len(first) - len(last) - 2, 4)
     spark = make_spark(series.rates(), room, is_ascii=look.is_ascii)
     lines.append([Part(f"{first} "), Part(spark, "bar"), Part(f" {last}")])
-    for sentence in [*tell_others(surge), *tell_carriers(surge)]:
+    for sentence in tell_others(surge) + tell_silence(surge) + tell_carriers(surge):
         lines += [[Part(line)] for line in wrap_text(sentence, look.width)]
     for table in shown_tables(surge):
         for dimension in _TABLES[table]:
@@ -87,11 +87,11 @@ def tell_change(surge: Surge) -> str:
     n_before, n_after = (
         (period.end - period.begin) // STEPS[unit] for period in (surge.before, surge.after)
     )
-    return f"from {begin}: {told}, for {n_after:,} {unit}{'s' * (n_after != 1)} after {n_before:,}"
+    return f"from {begin}: {told}; {n_after:,} {unit}{'s' * (n_after != 1)} against {n_before:,}"
 
 
 def tell_others(surge: Surge) -> list[str]:
-    """Return the other changes and what was silent, a line each."""
+    """Return the other changes, a line each."""
     unit, slots = surge.series.unit, surge.series.slots
     lines = []
     for change in surge.changes:
@@ -100,7 +100,7 @@ def tell_others(surge: Surge) -> list[str]:
             factor = change.factor if change.before else None
             told = f"also from {tell_moment(slots[change.at], unit)}: {before} → {after}"
             lines.append(f"{told} {_a(unit)}{_times(factor)}")
-    return lines[:TOP] + tell_silence(surge)
+    return lines[:TOP]
 
 
 def tell_silence(surge: Surge) -> list[str]:
@@ -281,15 +281,19 @@ def _stretch(period: Period, unit: str) -> str:
 
 
 def wrap_text(text: str, width: int, indent: str = " ") -> list[str]:
-    """Return the text in lines of so many cells, between words where that can be."""
+    """Return the text in lines of so many cells, between words where that can be.
+
+    A NUL is a space that no line ends at.
+    """
     from textwrap import wrap
 
-    if measure_cells(text) <= width:
-        return [text]
+    shown = text.replace("\0", " ")
+    if measure_cells(shown) <= width:
+        return [shown]
     # Wide characters take two cells: half as many of them.
-    width = width if measure_cells(text) == len(text) else width // 2
+    width = width if measure_cells(shown) == len(shown) else width // 2
     text = text.replace(f"{TIMES} ", f"{TIMES}\0")  # what belongs together
-    lines = wrap(text, max(width, 8), subsequent_indent=indent, break_on_hyphens=False)
+    lines = wrap(text, max(width, 4), subsequent_indent=indent, break_on_hyphens=False)
     return [line.replace("\0", " ") for line in lines]
 
 
