@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import re
 import shutil
 import tempfile
 import threading
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
+_INTERRUPTED = re.compile(r"Invalid Input Error: counting the rows of .* failed: KeyboardInterrupt")
 _lock = threading.Lock()
 _local = threading.local()
 _root: duckdb.DuckDBPyConnection | None = None
@@ -69,6 +71,9 @@ def query(sql: str) -> pa.Table:
             f"there is not enough memory for the groups of this query: {error}"
         ) from None
     except (duckdb.DataError, duckdb.InvalidInputException) as error:
+        # The signal may meet DuckDB while it asks a registered table for its length.
+        if _INTERRUPTED.match(str(error)):
+            raise KeyboardInterrupt from None
         raise QueryError(f"the query fails on some line: {error}") from None
 
 
