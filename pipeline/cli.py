@@ -157,17 +157,16 @@ def _job_command(names: str) -> click.Command:
     parameters = {p.name: p for job in jobs for p in job.parameters}
 
     @clicks.command(names, help="\n\n".join(map(_describe, asked)))
+    @_compare_option
     @shared_options
-    def run(**options: Any) -> int:
-        from pipeline.commands import run_jobs_command
-
+    def run(compare: str | None, **options: Any) -> int:
         given = {name: options.pop(_OWN + name, None) for name in parameters}
         options["parameters"] = (
             *options["parameters"],
             *(f"{name}={value}" for name, value in given.items() if value is not None),
         )
         title = " · ".join(job.question if job.sections else job.name for job in asked)
-        return run_jobs_command(jobs, title=title, **options)
+        return _run_jobs(jobs, compare, title=title, **options)
 
     # What is taken can be set with -p.
     taken = {name for option in run.params for name in option.opts} | {*_HELP}
@@ -180,6 +179,23 @@ def _job_command(names: str) -> click.Command:
     if own:
         clicks.panel("This job", [option.name for option in own])(run)
     return run
+
+
+_compare_option = click.option(
+    "--compare",
+    metavar="previous|A..B",
+    help="Beside each number what it was: in the period before, or from day A to B.",
+)
+
+
+def _run_jobs(jobs: Sequence[Job], compare: str | None, **options: Any) -> int:
+    if compare is None:
+        from pipeline.commands import run_jobs_command
+
+        return run_jobs_command(jobs, **options)
+    from pipeline.investigation.compare_command import run_compare_command
+
+    return run_compare_command(jobs, compare=compare, **options)
 
 
 def _of_parameter(parameter: Parameter) -> str:
@@ -197,13 +213,13 @@ def _describe(job: Job) -> str:
 
 @commands.command("sql")
 @click.argument("query")
+@_compare_option
 @shared_options
-def sql_command(query: str, **options: Any) -> int:
+def sql_command(query: str, compare: str | None, **options: Any) -> int:
     """Ask a question typed as SQL: SELECT … FROM lines … ."""
-    from pipeline.commands import run_jobs_command
     from pipeline.job import sql_job, with_sections
 
-    return run_jobs_command(with_sections([sql_job("sql", query)]), **options)
+    return _run_jobs(with_sections([sql_job("sql", query)]), compare, **options)
 
 
 @commands.command("files")

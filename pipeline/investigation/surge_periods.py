@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
 from math import log, sqrt
 from statistics import median
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from pipeline.investigation.surge_series import PERIODS, STEPS, Period
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from pipeline.investigation.changes import Change
     from pipeline.investigation.surge_series import Series
@@ -77,14 +77,3 @@ def around(change: Change, changes: Sequence[Change], series: Series) -> tuple[P
     moments = [*series.slots, series.slots[-1] + STEPS[series.unit]]
     before, at, after = (moments[borders[n]] for n in (k - 1, k, k + 1))
     return Period(before, at), Period(at, after)
-
-
-def previous(period: Period) -> Period:
-    """Return the stretch of the same length that lies before; whole weeks before for days.
-
-    A week is compared with a week, a Tuesday with the Tuesday before.
-    """
-    length = period.end - period.begin
-    week = timedelta(days=7)
-    back = -(-length // week) * week if length % timedelta(days=1) == timedelta(0) else length
-    return Period(period.begin - back, period.end - back)
