@@ -107,6 +107,19 @@ def test_previous_is_as_long_and_just_before(sawlog, demo):
 
     assert day.out == same.out
     assert 0 == day.code
+    top = sawlog(
+        "volume",
+        *sources,
+        "--day",
+        "2007-12-26",
+        "--compare",
+        "previous",
+        "--to",
+        "csv",
+        "--top",
+        "2",
+    )
+    assert day.out.splitlines()[:3] == top.out.splitlines()
 
 
 def test_sections_are_compared_each(sawlog, demo, tmp_path):

@@ -61,7 +61,8 @@ def run_compare_command(
         plan = plans[name]
         table = compare_results(runs[1].results[name], after, plan.keys, plan.plan.additive)
         if table is not None:
-            results[name] = veil.table(table)
+            # What changed most stands first, up or down: no column ranks by itself.
+            results[name] = veil.table(table.slice(0, options["top"]))
     if not results:
         raise UsageError("--compare: there is no number in the result that could be compared")
     account = veil.account(join_accounts(runs[0], runs[1]))
@@ -72,11 +73,7 @@ def run_compare_command(
     command = veil.command(sys.argv[1:], names, sources, options)
     occasion = replace(occasion_of(settings, account, warnings, command), title=title)
     about = veil.about({n: About(plans[n].job.question, charts=("none",)) for n in results})
-    shared: dict[str, Any] = {
-        "csv_safe": options["csv_safe"],
-        "top": options["top"],
-        "about": about,
-    }
+    shared: dict[str, Any] = {"csv_safe": options["csv_safe"], "about": about}
     write_outputs(
         results,
         options["outputs"],
