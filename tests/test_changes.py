@@ -82,6 +82,21 @@ def test_a_single_odd_day_is_no_change(n, at, height):
     assert [] == find_changes(values)
 
 
+@given(
+    st.lists(st.tuples(st.integers(2, 37), st.sampled_from([0.05, 0.2, 5, 30])), max_size=4),
+    st.floats(0, 0.1),
+    _seeds,
+)
+def test_odd_days_do_not_hide_a_step(odd, noise, seed):
+    """Single days of noise or silence beside a real change, which stays where it is."""
+    levels = [1000.0 * (4 if n >= 20 else 1) for n in range(40)]
+    for at, height in odd:
+        if at not in range(17, 23) and all(abs(at - other) > 2 or at == other for other, _ in odd):
+            levels[at] *= height
+
+    assert [20] == [change.at for change in find_changes(_noisy(levels, noise, seed), 7)]
+
+
 def test_the_newest_day_may_stand_alone():
     """Who looks today wants to know of today."""
     assert [Change(9, 100, 400)] == find_changes([100.0] * 9 + [400.0])

@@ -136,12 +136,27 @@ def test_sections_are_compared_each(sawlog, demo, tmp_path):
     assert (tmp_path / "deferrals.csv").exists()
 
 
-def test_the_account_counts_each_file_once(sawlog, demo, tmp_path):
+def test_groups_of_nothing_are_one(sawlog, demo):
+    """NULL is NULL on both sides."""
+    ran = sawlog(
+        "sql", "SELECT severity, count(*) AS n FROM lines GROUP BY ALL", *demo.glob("maillog*"),
+        "--day", "2007-12-26", "--compare", "previous", "--to", "csv",
+    )  # fmt: skip
+
+    (row,) = _rows(ran.out)
+    assert "" == row["severity"]
+    assert int(row["n"]) > int(row["n_before"]) > 0
+
+
+@pytest.mark.parametrize(
+    ("after", "before"), [("2008-01-07", "2007-12-11..2007-12-12"), ("2007-12-27", "2007-12-24")]
+)
+def test_the_account_counts_each_file_once(sawlog, demo, tmp_path, after, before):
     """However many of the periods a file was read for; what was read for none is skipped."""
     account = tmp_path / "account.json"
     ran = sawlog(
-        "volume", *demo.glob("maillog*"), "--since", "2008-01-07", "--compare",
-        "2007-12-11..2007-12-12", "--account", account,
+        "volume", *demo.glob("maillog*"), "--since", after, "--compare", before,
+        "--account", account,
     )  # fmt: skip
 
     told = json.loads(account.read_text())

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from math import exp, inf, log
 from statistics import median
+from sys import float_info
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def find_changes(
     positive = [number for number in numbers if number > 0]
     if len(positive) < LEAST_VALUES:
         return []
-    floor = _NOTHING * median(positive)
+    floor = max(_NOTHING * median(positive), float_info.min)
     series = [log(max(number, floor)) for number in numbers]
     is_periodic = False
     if period and len(series) >= 3 * period:
