@@ -235,6 +235,16 @@ def test_a_text_without_stamps_is_told(sawlog, tmp_path):
     assert "no line has a time stamp" in ran.out
 
 
+def test_an_empty_file_is_told(sawlog, tmp_path):
+    """There is nothing in it, and no failure."""
+    (tmp_path / "log").touch()
+
+    ran = sawlog(tmp_path / "log")
+
+    assert 0 == ran.code
+    assert "there is nothing in it" in ran.out
+
+
 def test_missing_numbers_of_a_rotated_set_are_named():
     """What lies between the numbers that are there."""
     names = [f"/v/maillog{suffix}" for suffix in ("", ".1", ".2.gz", ".5.gz")]

@@ -165,10 +165,11 @@ def shown_processes(surge: Surge, n: int = 4) -> list[Growth]:
     """Return the processes that carry the change, and one that does not though it is large."""
     every = top(surge.growths, "process")
     carrying = [one for one in every if (one.share or 0) >= 0.05][: n - 1]
-    flat = max(
-        (one for one in every if one not in carrying), key=lambda one: one.after, default=None
-    )
-    return carrying + ([flat] if flat is not None else [])
+    volume = surge.totals["volume"]
+    # Beside a surge the usual looks small: it is large by what there was before.
+    least = 0.05 * min(volume.after, volume.before or volume.after)
+    others = [one for one in every if one not in carrying and one.after >= least]
+    return carrying + sorted(others, key=lambda one: -one.after)[:1]
 
 
 def _sparks(volume: pa.Table, surge: Surge) -> dict[str, list[float | None]]:

@@ -44,6 +44,8 @@ _MARGIN = 9
 #: Rows of files; names of hosts; cells of a process, of a sparkline.
 _FILE_ROWS, _HOSTS, _PROCESS, _SPARK = 6, 3, 20, 40
 _BAR = 10
+#: A message that failed less often needs no line of its own.
+_OFTEN = 5
 
 
 def tell_overview(
@@ -67,7 +69,10 @@ def _write(
     lines = _head(overview, look) + _files(overview.files, look)
     surge = overview.surge
     if surge is None:
-        lines += _section("", ["no line has a time stamp: is this a log?"], look)
+        told = "no line has a time stamp: is this a log?"
+        if not any(one.plain_bytes for one in overview.files):
+            told = "there is nothing in it"
+        lines += _section("", [told], look)
         return lines
     lines += _changed(overview, surge, look)
     lines += _section("WHY", _why(overview, surge), look)
@@ -192,18 +197,19 @@ def _why(overview: Overview, surge: Surge) -> list[str]:
         n_lines = failed.growth + max(0.0, min(failed.growth, surge.totals["taken_up"].growth))
         share = min(1.0, n_lines / lines.growth)
         of = "of the new lines" if surge.main is not None else "of the lines"
-        who = "messages"
+        told = "are deliveries that failed"
         if stuck is not None and stuck.messages:
-            who = f"{stuck.messages:,} message{'s' * (stuck.messages != 1)}"
+            told = f"retry {stuck.messages:,} message{'s' * (stuck.messages != 1)}"
             if stuck.nobodys:
-                who += f", {stuck.nobodys:,} of them from <>"
+                told += f", {stuck.nobodys:,} of them from <>"
         reasons = [
             f"{tell_name(one)} {tell_share(one.share)}"
             for one in top(surge.growths, "reason", 3)
             if (one.share or 0) >= 0.05
         ]
-        texts.append(f"{tell_share(share)} {of} retry {who}: {', '.join(reasons)}")
-        texts += [_tell_attempts(overview, surge, name) for name in list(surge.attempts)[:2]]
+        texts.append(f"{tell_share(share)} {of} {told}: {', '.join(reasons)}")
+        often = [name for name, days in surge.attempts.items() if sum(days.values()) >= _OFTEN]
+        texts += [_tell_attempts(overview, surge, name) for name in often[:2]]
     refused = surge.totals["refused"]
     if refused.growth > 0 and lines.growth > 0 and refused.growth >= 0.05 * lines.growth:
         reasons = [

@@ -27,6 +27,8 @@ class Dimension(NamedTuple):
     also: str = "NULL"
 
 
+#: Of each dimension no more values are told: those that carry most.
+MOST_VALUES = 100_000
 _FAILED = "status <> 'sent'"
 DIMENSIONS = (
     Dimension("process", "volume", "process"),
@@ -178,7 +180,7 @@ class _Sides:
             f"any_value({dimension.detail}) AS detail, {self._sums(column)} FROM sided "
             f"WHERE {dimension.where} GROUP BY {dimension.value}, also "
             f"ORDER BY after / {self._length(1)} - before / {self._length(0)} {direction}, "
-            "after DESC, value, also",
+            f"after DESC, value, also LIMIT {MOST_VALUES}",
         )
         measure = "deliveries" if dimension.name == "status" else MEASURES[dimension.table]
         found = []
