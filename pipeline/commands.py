@@ -65,7 +65,7 @@ def run_jobs_command(
     account, warnings = veil.account(done.account), veil.texts(done.warnings)
     command = veil.command(sys.argv[1:], names, sources, options)
     results = {name: veil.table(table) for name, table in done.results.items()}
-    occasion = replace(_occasion(settings, account, warnings, command), title=title)
+    occasion = replace(occasion_of(settings, account, warnings, command), title=title)
     _show(results, settings, options, veil.about(_about(planned)), occasion)
     return end(account, warnings, options)
 
@@ -111,9 +111,10 @@ def _show(
     render(results, options["to"], sys.stdout, **shared)
 
 
-def _occasion(
+def occasion_of(
     settings: Settings, account: Account, warnings: Sequence[str], command: str
 ) -> Occasion:
+    """Return what a report says of the run."""
     from pipeline.account import account_warnings
     from pipeline.outputs.model import Occasion
     from pipeline.text import escape_visibly
@@ -195,7 +196,7 @@ def tell_table(
     veil = Veil(settings.pseudonyms)
     account, warnings = veil.account(run[0]), veil.texts(run[1])
     command = veil.command(sys.argv[1:], [name], sources, options)
-    occasion = _occasion(settings, account, warnings, command)
+    occasion = occasion_of(settings, account, warnings, command)
     _show({name: veil.table(table)}, settings, options, {name: about}, occasion)
     return end(account, warnings, options)
 
@@ -315,7 +316,7 @@ def _report_demo(directory: str, sources: Sequence[str]) -> int:
     planned = plan_queries(jobs, settings)
     done = run_jobs(jobs, sources, settings, planned=planned)
     command = f"sawlog volume {shlex.quote(directory)}/maillog* -o {shlex.quote(path)}"
-    occasion = _occasion(settings, done.account, done.warnings, command)
+    occasion = occasion_of(settings, done.account, done.warnings, command)
     write_outputs(done.results, [path], about=_about(planned), occasion=occasion)
     print(path)
     return 0
@@ -487,7 +488,7 @@ def pairs(option: str, texts: Sequence[str]) -> dict[str, str]:
 
 
 def progress_of(options: dict[str, Any]) -> Any:
-    """Return what shows how far a run is."""
+    """Return what tells on stderr how far a run is, or is silent."""
     from pipeline.progress import Progress
 
     return Progress(is_wanted=not (options["quiet"] or options["no_progress"]))

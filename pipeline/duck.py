@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import re
 import shutil
 import tempfile
 import threading
@@ -12,9 +13,12 @@ from typing import TYPE_CHECKING, Any
 from pipeline.errors import LimitError, QueryError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import duckdb
     import pyarrow as pa
 
+_INTERRUPTED = re.compile(r"Invalid Input Error: counting the rows of .* failed: KeyboardInterrupt")
 _lock = threading.Lock()
 _local = threading.local()
 _root: duckdb.DuckDBPyConnection | None = None
@@ -75,7 +79,22 @@ def query(sql: str) -> pa.Table:
             f"there is not enough memory for the groups of this query: {error}"
         ) from None
     except (duckdb.DataError, duckdb.InvalidInputException) as error:
+        # The signal may meet DuckDB while it asks a registered table for its length.
+        if _INTERRUPTED.match(str(error)):
+            raise KeyboardInterrupt from None
         raise QueryError(f"the query fails on some line: {error}") from None
+
+
+def query_over(tables: Mapping[str, pa.Table], sql: str) -> pa.Table:
+    """Run a query over some tables, by the names that it has for them; see `query`."""
+    held = cursor()
+    for name, table in tables.items():
+        held.register(name, table)
+    try:
+        return query(sql)
+    finally:
+        for name in tables:
+            held.unregister(name)
 
 
 def prepared(sql: str) -> str:

@@ -65,9 +65,9 @@ def _finish_job(finished: Sequence[pa.Table], job: JobPlan) -> pa.Table:
         result = finished[job.places[0]]
     else:
         names = [query.name for query in job.plan.queries]
-        result = _run(
-            job.plan.final_sql,
+        result = duck.query_over(
             {name: finished[k] for name, k in zip(names, job.places, strict=True)},
+            job.plan.final_sql,
         )
     # Two columns of a result may have one name; DuckDB's own tables give them two.
     return result.rename_columns(job.plan.columns) if job.plan.columns else result
@@ -82,15 +82,4 @@ def _finish_query(query: Query | PythonQuery, branches: list[list[pa.Table]]) ->
         else combine_tables(tables, query, query.branches[k])
         for k, tables in enumerate(branches)
     }
-    return _run(query.finish_sql, merged)
-
-
-def _run(sql: str, tables: dict[str, pa.Table]) -> pa.Table:
-    held = duck.cursor()
-    for name, table in tables.items():
-        held.register(name, table)
-    try:
-        return duck.query(sql)
-    finally:
-        for name in tables:
-            held.unregister(name)
+    return duck.query_over(merged, query.finish_sql)
