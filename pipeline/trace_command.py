@@ -31,7 +31,7 @@ def run_trace_command(
     arguments: Sequence[str],
     *,
     logins: Sequence[str],
-    patterns: Sequence[str],
+    regexes: Sequence[str],
     queries_path: str | None,
     match: str,
     limit: int,
@@ -44,8 +44,8 @@ def run_trace_command(
     for name, why in _REFUSED.items():
         if options[name]:
             raise UsageError(f"trace does not take {why}")
-    texts, sources = _texts(arguments, logins, patterns, queries_path)
-    queries = read_queries(texts, logins, patterns, match)
+    texts, sources = _texts(arguments, logins, regexes, queries_path)
+    queries = read_queries(texts, logins, regexes, match)
     settings = begin(sources, options)
     folders = [path for path in options["outputs"] if path.endswith("/")]
     files = [path for path in options["outputs"] if path not in folders]
