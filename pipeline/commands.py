@@ -154,8 +154,9 @@ def _stream(
 def run_files_command(sources: Sequence[str], *, quick: bool, **options: Any) -> int:
     """Tell of each file; return the exit code."""
     from pipeline.files import describe_files, describe_quickly
+    from pipeline.inputs import find_inputs
     from pipeline.outputs.model import About
-    from pipeline.run import find_inputs, run_jobs
+    from pipeline.run import run_jobs
 
     settings = begin(sources, options)
     check_written(sources, options, ["files"])
@@ -204,8 +205,9 @@ def tell_table(
 def run_plan_command(jobs: Sequence[Job], sources: Sequence[str], **options: Any) -> int:
     """Tell what a run would do; return the exit code."""
     from pipeline.files import describe_plan
+    from pipeline.inputs import find_inputs
     from pipeline.render import render
-    from pipeline.run import find_inputs, plan_queries, plan_tasks
+    from pipeline.run import plan_queries, plan_tasks
 
     settings = begin(sources, options)
     plan, _ = plan_queries(jobs, settings)

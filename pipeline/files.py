@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
     from pipeline.combine import FileCounts
     from pipeline.envelopes import Found
+    from pipeline.inputs import Inputs
     from pipeline.map import MapTask
     from pipeline.model import Damage
     from pipeline.query import MapPlan
-    from pipeline.run import Inputs
     from pipeline.settings import Settings
 
 _COLUMNS = pa.schema(

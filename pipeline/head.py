@@ -93,12 +93,17 @@ def stdin_stream() -> BinaryIO:
     return _Replayed(stdin_head(), sys.stdin.buffer)  # type: ignore[return-value]
 
 
+def may_be_wrapped(head: Head) -> bool:
+    """Tell whether anything in a head looks like an envelope."""
+    return _SIGNS.search(head.text) is not None
+
+
 def unwrap_head(head: Head, asked: str, now: datetime) -> Head:
     """Return a head as the scan will see it: with what its lines stand in, and without it.
 
     ``asked`` is what ``--envelope`` says.
     """
-    if asked == "none" or (asked == "auto" and not _SIGNS.search(head.text)):
+    if asked == "none" or (asked == "auto" and not may_be_wrapped(head)):
         return head
     from pipeline.envelopes import find_envelope
 

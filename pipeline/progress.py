@@ -12,7 +12,7 @@ from pipeline.text import in_bytes
 
 if TYPE_CHECKING:
     from pipeline.combine import Mapped
-    from pipeline.run import Inputs
+    from pipeline.inputs import Inputs
 
 #: Seconds before the first word, and between two.
 QUIET_S, STEP_S = 1.0, 0.2

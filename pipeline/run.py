@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pipeline.errors import SourceError
-from pipeline.model import Account, Damage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -17,13 +15,12 @@ if TYPE_CHECKING:
 
     from pipeline.combine import FileCounts, Mapped
     from pipeline.executors import Executor
+    from pipeline.inputs import Inputs
     from pipeline.job import Job
     from pipeline.map import MapTask
-    from pipeline.model import Head, Place, SourceFile
+    from pipeline.model import Account, SourceFile
     from pipeline.query import JobPlan, MapPlan
     from pipeline.settings import Settings
-    from pipeline.sources.template import Template
-    from pipeline.years import Anchor
 
     #: The queries of a run's map tasks, and what becomes of them for each job.
     Planned = tuple[MapPlan, list[JobPlan]]
@@ -31,31 +28,6 @@ if TYPE_CHECKING:
 
 #: Large enough that a query's own cost does not show, small enough for the processor's cache.
 BLOCK_BYTES = 8 << 20
-
-
-@dataclass(slots=True)
-class Inputs:
-    """What a run reads, and what it leaves out.
-
-    Attributes
-    ----------
-    files : list of (SourceFile, Head)
-        To be read, in rotation order.
-    anchors : dict of str to Anchor
-        The years' evidence of each file, by URL.
-    account : Account
-        Holds what is known before the first line is read.
-    warnings : list of str
-        To be said once, on stderr.
-    places : dict of str to Place
-        What the path of each file tells, by URL, with ``--path-template``.
-    """
-
-    files: list[tuple[SourceFile, Head]]
-    anchors: dict[str, Anchor]
-    account: Account
-    warnings: list[str] = field(default_factory=list)
-    places: dict[str, Place] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -97,6 +69,7 @@ def run_jobs(
     SourceError
         Nothing could be read at all.
     """
+    from pipeline.inputs import find_inputs
     from pipeline.reduce import reduce_partials
 
     begin = time.monotonic()
@@ -135,6 +108,7 @@ def stream_rows(
         The account in ``Inputs`` is complete when the iterator has ended. None: the job
         aggregates or sorts, so that there is no row before the last line is read.
     """
+    from pipeline.inputs import find_inputs
     from pipeline.reduce import reduce_partials
 
     plan, plans = planned
@@ -178,103 +152,6 @@ def plan_queries(jobs: Sequence[Job], settings: Settings) -> Planned:
     from pipeline.query import plan_jobs
 
     return plan_jobs(jobs, settings)
-
-
-def find_inputs(arguments: Sequence[str], settings: Settings, *, needs_all: bool = False) -> Inputs:
-    """Find the source files, read their heads, leave out duplicates, resolve their years.
-
-    Parameters
-    ----------
-    needs_all : bool
-        Don't leave out files whose lines are out of the asked time.
-
-    Raises
-    ------
-    SourceError
-        Not one argument could be read.
-    """
-    from pipeline.head import (
-        STDIN,
-        read_heads,
-        read_tail,
-        spool_stdin,
-        stdin_head,
-        stdin_stream,
-        unwrap,
-        unwrap_head,
-    )
-    from pipeline.source import find_sources
-    from pipeline.years import anchor_of_path, last_stamp, resolve_years
-
-    if settings.is_elsewhere:
-        # What is a relative path here is another one in the folder that a worker runs in.
-        arguments = [_absolute(argument) for argument in arguments]
-    if settings.year is not None and STDIN in arguments:
-        spool_stdin()  # its newest line is looked for before it is read
-    templates: list[Template] = []
-    unlisted: list[SourceError] = []
-    if settings.path_template:
-        from pipeline.sources.template import expand_templates
-
-        period = (None, None) if needs_all else (settings.since, settings.until)
-        templates, arguments, unlisted = expand_templates(
-            list(arguments), *period, settings.storage_options
-        )
-    with ExitStack() as stack:
-        listing = find_sources(
-            arguments,
-            rotated=settings.rotated,
-            options=settings.storage_options,
-            stdin=lambda: (stdin_head(), stack.enter_context(stdin_stream())),
-        )
-    account = Account()
-    account.skipped = [{"file": url, "why": why} for url, why in listing.skipped]
-    account.damaged = [
-        Damage(error.url, error.kind, detail=error.detail) for error in (*unlisted, *listing.failed)
-    ]
-    listed, places = _places(listing.files, templates, account)
-    if not settings.count_duplicates:
-        account.duplicates = [
-            {"file": url, "same_as": same, "kind": kind} for url, same, kind in listing.duplicates
-        ]
-    files: list[tuple[SourceFile, Head]] = []
-    for file, head in read_heads(listed):
-        if isinstance(head, SourceError):
-            account.damaged.append(Damage(head.url, head.kind, detail=head.detail))
-        else:
-            files.append((file, head))
-    if not files and account.damaged:
-        first = account.damaged[0]
-        raise SourceError(first.file, first.kind, first.detail)
-    if not settings.count_duplicates and len(files) > 1:
-        from pipeline.duplicates import find_duplicates
-
-        groups = _by_place(files, places)
-        found = {one.file: one for group in groups for one in find_duplicates(group)}
-        for one in sorted(found.values(), key=lambda one: one.file):
-            account.duplicates.append({"file": one.file, "same_as": one.same_as, "kind": one.kind})
-            if one.damage is not None:
-                account.damaged.append(one.damage)
-        files = [(file, head) for file, head in files if file.url not in found]
-    compression = {file.url: head.compression for file, head in files}
-    files = [(file, unwrap_head(head, settings.envelope, settings.now)) for file, head in files]
-    envelopes = {file.url: head.envelope for file, head in files}
-    anchors = resolve_years(
-        files,
-        year=settings.year,
-        newest_stamp=lambda file: last_stamp(
-            unwrap(read_tail(file, compression[file.url]), envelopes[file.url], settings.now)
-        ),
-        now=settings.now,
-    )
-    if settings.year is None:
-        anchors |= {url: told for url, place in places.items() if (told := anchor_of_path(place))}
-    account.stored_bytes = sum(file.size or 0 for file in listed)
-    inputs = Inputs(files, anchors, account, places=places)
-    if not needs_all:
-        _skip_out_of_range(inputs, settings)
-    account.files = len(inputs.files)
-    return inputs
 
 
 def plan_tasks(
@@ -385,39 +262,6 @@ def take_counts(
         )
 
 
-def _places(
-    files: Sequence[SourceFile], templates: Sequence[Template], account: Account
-) -> tuple[list[SourceFile], dict[str, Place]]:
-    """Return the files that are as the templates say, and what their paths tell."""
-    if not templates:
-        return list(files), {}
-    for template in templates:
-        account.skipped += [{"file": url, "why": why} for url, why in template.skipped]
-    kept, places = [], {}
-    for file in files:
-        why: str | None = None
-        for template in templates:
-            place = template.place(file.url)
-            why = template.why_not(place)
-            if place is not None and why is None:
-                kept.append(file)
-                places[file.url] = place
-                break
-        else:
-            account.skipped.append({"file": file.url, "why": str(why)})
-    return kept, places
-
-
-def _by_place(
-    files: list[tuple[SourceFile, Head]], places: dict[str, Place]
-) -> list[list[tuple[SourceFile, Head]]]:
-    """Return the files in groups for which the paths tell the same: else equal text is not."""
-    groups: dict[object, list[tuple[SourceFile, Head]]] = {}
-    for file, head in files:
-        groups.setdefault(places.get(file.url), []).append((file, head))
-    return list(groups.values())
-
-
 def take_part(counts: dict[str, FileCounts], part: Mapped) -> bool:
     """Take in the counts of a split that follows; False when it lies behind damage."""
     ((url, later),) = part.files.items()
@@ -466,32 +310,9 @@ def executor_for(settings: Settings, tasks: Sequence[Sequence[MapTask]]) -> Exec
     )
 
 
-def _absolute(argument: str) -> str:
-    """Return a local path as an absolute one; of a chain of archives that is its last part."""
-    from pathlib import Path
-
-    chain, mark, last = argument.rpartition("::")
-    if argument == "-" or "://" in last:
-        return argument
-    return f"{chain}{mark}{Path.cwd() / last}"
-
-
 def _block_bytes(file: SourceFile, target: int, *, is_plain: bool) -> int:
     """Return the size of a file's blocks: no larger than there is text for them."""
     if file.size is None:
         return BLOCK_BYTES
     text = min(file.size, target) if is_plain else 32 * file.size
     return min(BLOCK_BYTES, max(1 << 20, text))
-
-
-def _skip_out_of_range(inputs: Inputs, settings: Settings) -> None:
-    """Leave out files whose lines are provably out of the asked time, and name them."""
-    from pipeline.years import provably_outside
-
-    if settings.since is None and settings.until is None:
-        return
-    outside = provably_outside(inputs.files, inputs.anchors, settings.since, settings.until)
-    for file, _ in inputs.files:
-        if file.url in outside:
-            inputs.account.skipped.append({"file": file.url, "why": outside[file.url]})
-    inputs.files = [(file, head) for file, head in inputs.files if file.url not in outside]

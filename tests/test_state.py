@@ -200,6 +200,37 @@ def test_what_is_gone_and_was_not_kept_is_named(tmp_path):
     assert _rows(_run(log.folder, tmp_path / "state")) == _counted(log.lines)
 
 
+def test_lines_in_envelopes(tmp_path):
+    """A container's log that grows: parts of a line may be joined over two runs."""
+    path = tmp_path / "logs" / "c-json.log"
+    path.parent.mkdir()
+    (path.parent / "other.log").write_text("2024-01-01T00:00:00Z mx a: b\n" * 7)
+    rows, total = [], 0
+    for k in range(6):
+        part = {"log": f"2024-01-01T00:00:0{k}Z mx b: {k} ", "stream": "stdout"}
+        rest = {"log": f"end {k}\n", "stream": "stdout"}
+        rows += [json.dumps({**one, "time": "2024-01-01T00:00:00Z"}) for one in (part, rest)]
+        total += 1
+        path.write_text("\n".join(rows[: 2 * k + 1]) + "\n")  # the rest comes later
+        os.utime(path, (1_704_100_000 + k, 1_704_100_000 + k))
+        _run(path.parent, tmp_path / "state")
+    path.write_text("\n".join(rows) + "\n")
+    kept = _run(path.parent, tmp_path / "state")
+    whole = run_jobs([sql_job("v", _VOLUME)], [str(path.parent)], Settings(scheduler="inline"))
+    assert _rows(kept) == _rows(whole)
+    assert sum(row[2] for row in _rows(kept)) == total + 7
+
+
+def test_many_small_files_share_objects(tmp_path):
+    """A thousand files are not a thousand objects."""
+    for k in range(200):
+        (tmp_path / f"log-{k}").write_text(f"2024-01-01T00:00:00Z mx a: {k}\n")
+    done = _run(tmp_path, tmp_path.parent / "shared")
+    assert _rows(done)[0][2] == 200
+    assert len(list((tmp_path.parent / "shared" / "parts").rglob("*"))) < 30
+    assert not list((tmp_path.parent / "shared").glob("chains/*"))
+
+
 def test_rows_as_they_are_are_not_kept(tmp_path, sawlog):
     """Only aggregates are small enough."""
     (tmp_path / "log").write_text("Jan  1 00:00:00 a b: c\n")

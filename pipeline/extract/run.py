@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from pipeline.combine import FileCounts
     from pipeline.extract.keys import KeyPlan
+    from pipeline.inputs import Inputs
     from pipeline.map import MapTask
-    from pipeline.run import Inputs
     from pipeline.settings import Settings
 
 #: A group, in order of the input: its parts in the splits that have some of it.
@@ -80,9 +80,10 @@ def extract(
     OutputError
         The files can't be written; there are none.
     """
+    from pipeline.inputs import find_inputs
     from pipeline.query import columns_of
     from pipeline.relations import RELATIONS
-    from pipeline.run import find_inputs, plan_queries, plan_tasks, take_counts
+    from pipeline.run import plan_queries, plan_tasks, take_counts
 
     begin = time.monotonic()
     where = (

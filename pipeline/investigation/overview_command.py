@@ -19,6 +19,7 @@ def run_overview_command(sources: Sequence[str], commands: Collection[str], **op
     """
     from pipeline.commands import begin, check_written, end, occasion_of, progress_of
     from pipeline.handing_on import Veil
+    from pipeline.inputs import find_inputs
     from pipeline.investigation.overview import gather_overview
     from pipeline.investigation.overview_files import find_missing, list_files
     from pipeline.investigation.overview_queries import overview_jobs
@@ -33,7 +34,7 @@ def run_overview_command(sources: Sequence[str], commands: Collection[str], **op
         write_text,
     )
     from pipeline.investigation.surge_unit import choose_unit
-    from pipeline.run import find_inputs, run_jobs
+    from pipeline.run import run_jobs
 
     if options["by"] is not None:
         raise UsageError("the overview has no --by: ask `sawlog surge` or `sawlog volume`")

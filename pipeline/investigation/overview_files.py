@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pipeline.combine import FileCounts
-    from pipeline.run import Inputs
+    from pipeline.inputs import Inputs
 
 _WEEK, _DAY = timedelta(days=7), timedelta(days=1)
 

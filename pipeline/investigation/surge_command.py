@@ -21,6 +21,7 @@ def run_surge_command(
     """Find what changed in the logs, and show it; return the exit code."""
     from pipeline.commands import begin, check_written, end, occasion_of, progress_of
     from pipeline.handing_on import Veil
+    from pipeline.inputs import find_inputs
     from pipeline.investigation.surge import find_surge
     from pipeline.investigation.surge_periods import read_period, unit_of
     from pipeline.investigation.surge_queries import surge_jobs
@@ -33,7 +34,7 @@ def run_surge_command(
     from pipeline.investigation.surge_tables import MAIN_TABLE, TABLES, surge_tables
     from pipeline.investigation.surge_text import tell_surge
     from pipeline.investigation.surge_unit import choose_unit
-    from pipeline.run import find_inputs, run_jobs
+    from pipeline.run import run_jobs
 
     asked = _read_unit(options["by"])
     options = {**options, "by": None}

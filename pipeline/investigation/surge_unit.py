@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from pipeline.run import Inputs
+    from pipeline.inputs import Inputs
     from pipeline.settings import Settings
 
 #: Fewer days than that can't tell what is usual.

@@ -7,16 +7,16 @@ from collections import defaultdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import pyarrow as pa
-
-from pipeline.combine import FileCounts, Mapped, combine_by, combine_tables
+from pipeline.combine import FileCounts, Mapped, combine_tables
 from pipeline.errors import StateError
 from pipeline.state.ledger import sum_lines
-from pipeline.state.parts import FRAGMENTS, Part, pack, unpack
+from pipeline.state.parts import SEGMENT, Part, merge_parts, pack, unpack
 from pipeline.stitch import Fragments
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    import pyarrow as pa
 
     from pipeline.query import MapPlan
     from pipeline.state.ledger import Content, Ledger, Segment
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 #: Parts by the name of their object.
 Held: TypeAlias = "dict[str, dict[str, Part]]"
 _UNDATED = "undated"
-#: What tells the fragments of one segment from another's in an object that holds several.
-_PLACE = "_segment"
 
 
 def load_objects(ledger: Ledger, units: Sequence[Unit], warnings: list[str]) -> Held:
@@ -101,6 +99,8 @@ def compact(ledger: Ledger) -> int:
     for unit in sorted({key for _, segment in ledger.all_segments() for key in segment.units}):
         buckets: dict[str, list[_Place]] = defaultdict(list)
         for content, segment in _places(ledger, unit):
+            if segment.is_alone:
+                continue
             buckets[_month(segment)].append((content, segment))
         # An object that holds segments of several months keeps these together.
         for bucket in _joined(unit, buckets):
@@ -199,12 +199,12 @@ def _by_segment(
     table: pa.Table, name: str, places: Sequence[_Place]
 ) -> list[tuple[tuple[Any, ...], pa.Table]]:
     """Cut a table of fragments by the segments that it holds those of."""
-    if _PLACE not in table.column_names:
+    if SEGMENT not in table.column_names:
         (place,) = (one for one in places if name in one[1].units.values())
         return [(_order(*place), table)]
     by_id = {segment.id: (content, segment) for content, segment in places}
-    ids = table.column(_PLACE).to_pylist()
-    rows = table.drop_columns([_PLACE])
+    ids = table.column(SEGMENT).to_pylist()
+    rows = table.drop_columns([SEGMENT])
     parts = []
     begin = 0
     for k in range(1, len(ids) + 1):
@@ -218,25 +218,12 @@ def _merged(
     ledger: Ledger, unit: str, bucket: Sequence[_Place], names: Iterable[str]
 ) -> bytes | None:
     """Return some objects as one; None where only a Python job can merge them."""
-    held: dict[str, list[Part]] = defaultdict(list)
+    held = []
     for name in names:
-        for table_name, part in unpack(ledger.objects.get(name)).items():
-            if part.merge is None:
-                return None
-            table = part.table
-            if part.merge == FRAGMENTS and _PLACE not in table.column_names:
-                (segment,) = (one for _, one in bucket if one.units[unit] == name)
-                table = table.append_column(_PLACE, pa.repeat(segment.id, len(table)))
-            held[table_name].append(Part(table, part.merge))
-    parts = {}
-    for table_name, found in held.items():
-        together = pa.concat_tables(part.table for part in found)
-        merge = found[0].merge
-        assert merge is not None
-        parts[table_name] = Part(
-            together if merge == FRAGMENTS else combine_by(merge, together), merge
-        )
-    return pack(parts)
+        segment = next(one for _, one in bucket if one.units[unit] == name)
+        held.append((segment.id, unpack(ledger.objects.get(name))))
+    merged = merge_parts(held)
+    return None if merged is None else pack(merged)
 
 
 def _joined(unit: str, buckets: dict[str, list[_Place]]) -> list[list[_Place]]:

@@ -16,7 +16,7 @@ from pipeline.scan import LineCounts
 from pipeline.state.objects import DamagedObjectError, MissingObjectError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from pipeline.model import SourceFile
     from pipeline.state.objects import Objects
@@ -67,6 +67,8 @@ class Segment:
         Key of a unit (`pipeline.state.parts`) → the object that holds its partials.
     made_by : str
         Version of the program.
+    is_alone : bool
+        Its objects hold nothing else.
     """
 
     id: str
@@ -75,6 +77,7 @@ class Segment:
     lines: dict[str, Any]
     year: dict[str, Any]
     made_by: str
+    is_alone: bool = False
     units: dict[str, str] = field(default_factory=dict)
 
     def counts(self) -> LineCounts:
@@ -96,6 +99,12 @@ class Content:
         Lengths that it had, and the digest behind the last border between steps then.
     first : int or None
         Time of its first dated line, µs as written.
+    place : str
+        What the paths of its files tell, with ``--path-template``.
+    envelope : str
+        Name of what its lines stand in; empty without.
+    steps : str
+        Digests of its whole steps, where they are few; else an object holds them.
     seen : dict of str to Seen
         By URL.
     """
@@ -106,6 +115,9 @@ class Content:
     length: int
     stops: list[list[Any]]
     first: int | None
+    place: str = ""
+    envelope: str = ""
+    steps: str = ""
     seen: dict[str, Seen] = field(default_factory=dict)
     segments: list[Segment] = field(default_factory=list)
 
@@ -176,17 +188,20 @@ class Ledger:
         """Return the chain of a content; one that was lost has empty digests."""
         length, tail = content.stops[-1]
         n = length // STEP * DIGEST_BYTES
-        try:
-            digests = self.objects.get(content.chain_name)
-        except StateError as error:
-            self.notes.append(f"{error}: its content is told by its begin and end alone")
-            digests = b""
+        digests = bytes.fromhex(content.steps)
+        if n > len(digests):
+            try:
+                digests = self.objects.get(content.chain_name)
+            except StateError as error:
+                self.notes.append(f"{error}: its content is told by its begin and end alone")
         return Chain(length, digests[:n].ljust(n, b"\0"), bytes.fromhex(tail))
 
-    def note(self, content: Content) -> None:
-        """Keep what is new of a content; whole at once, and at once."""
-        self._add(content)
-        held = {"content": _plain(content), "next_number": self.next_number}
+    def note(self, contents: Sequence[Content]) -> None:
+        """Keep what is new of some contents, at once: after their partials have been written."""
+        held = {
+            "contents": [_plain(content) for content in contents],
+            "next_number": self.next_number,
+        }
         self.objects.put(f"{_JOURNAL}/{self._n_journal:09}", _packed(held))
         self._n_journal += 1
 
@@ -217,7 +232,7 @@ class Ledger:
 
     def used_objects(self) -> set[str]:
         """Return the names of all objects that it needs."""
-        used = {content.chain_name for content in self.contents.values()}
+        used = {one.chain_name for one in self.contents.values() if not one.steps}
         for content in self.contents.values():
             for segment in content.segments:
                 used.update(segment.units.values())
@@ -267,7 +282,8 @@ class Ledger:
             except DamagedObjectError as error:
                 self.notes.append(f"{error}: what it noted is read again")
                 continue
-            self._take(entry["content"])
+            for plain in entry["contents"]:
+                self._take(plain)
             self.next_number = max(self.next_number, entry["next_number"])
             self._n_journal = int(number) + 1
 

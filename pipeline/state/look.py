@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pipeline.chain import STEP
 from pipeline.errors import SourceError
@@ -14,8 +14,8 @@ from pipeline.state.match import Match, match_by_content, match_by_hint
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pipeline.model import Head, SourceFile
-    from pipeline.run import Inputs
+    from pipeline.inputs import Inputs
+    from pipeline.model import Head, Place, SourceFile
     from pipeline.settings import Settings
     from pipeline.state.parts import Unit
 
@@ -35,6 +35,10 @@ class Due:
         Where it ends: behind its last line end. None: at its end.
     units : list of Unit
         Those that need it.
+    envelope : str
+        Name of what its lines stand in; empty without.
+    is_alone : bool
+        Its partials must lie in objects of their own: they are made anew when the file grows.
     """
 
     file: SourceFile
@@ -44,6 +48,8 @@ class Due:
     stop: int | None
     held: int
     units: list[Unit]
+    envelope: str
+    is_alone: bool
 
 
 @dataclass(slots=True)
@@ -56,57 +62,48 @@ class Work:
     warnings: list[str] = field(default_factory=list)
     due: list[Due] = field(default_factory=list)
     used: dict[str, Content] = field(default_factory=dict)
+    places: dict[str, Place] = field(default_factory=dict)
     read_bytes: int = 0
     n_again: int = 0  # known files of which something is read once more
 
 
 def look(work: Work, arguments: Sequence[str], settings: Settings) -> Inputs:
     """List the sources; tell what is known from what must be read."""
-    from pipeline.head import STDIN, read_head
-    from pipeline.run import Inputs
-    from pipeline.source import find_sources
-    from pipeline.years import resolve_years
+    from pipeline.head import STDIN, read_heads
+    from pipeline.inputs import Inputs, date_files, list_sources
 
     if STDIN in arguments:
         raise SourceError(STDIN, "unreadable", "--state knows files, not standard input")
-    listing = find_sources(
-        arguments, rotated=settings.rotated, options=settings.storage_options, stdin=_no_stdin
-    )
-    account = work.account
-    account.skipped = [{"file": url, "why": why} for url, why in listing.skipped]
-    account.damaged = [Damage(one.url, one.kind, detail=one.detail) for one in listing.failed]
-    account.stored_bytes = sum(file.size or 0 for file in listing.files)
-    account.files = len(listing.files)
-    newest = max((file.mtime or 0.0 for file in listing.files), default=0.0)
-    unknown: list[tuple[SourceFile, Head]] = []
-    for file in listing.files:
+    listed = list_sources(arguments, settings, needs_all=True)
+    work.account = account = listed.account
+    work.places = listed.places
+    account.files = len(listed.files)
+    newest = max((file.mtime or 0.0 for file in listed.files), default=0.0)
+    asked = []
+    for file in listed.files:
         known = None if settings.verify_content else work.ledger.find_seen(file)
+        empty = work.ledger.empty.get(file.url)
         if known is not None and not known.seen[file.url].held and _is_covered(work, known):
             _reuse(work, known, known.seen[file.url])
-            continue
-        empty = work.ledger.empty.get(file.url)
-        if empty is not None and empty.is_of(file) and not settings.verify_content:
+        elif empty is not None and empty.is_of(file) and not settings.verify_content:
             account.reused_files += 1
-            continue
-        try:
-            unknown.append((file, read_head(file)))
-        except SourceError as error:
-            account.damaged.append(Damage(error.url, error.kind, detail=error.detail))
-    if not listing.files and account.damaged:
+        else:
+            asked.append(file)
+    unknown: list[tuple[SourceFile, Head]] = []
+    for file, head in read_heads(asked):
+        if isinstance(head, SourceError):
+            account.damaged.append(Damage(head.url, head.kind, detail=head.detail))
+        else:
+            unknown.append((file, head))
+    if not listed.files and account.damaged:
         first = account.damaged[0]
         raise SourceError(first.file, first.kind, first.detail)
     matches = _match_all(work, unknown, settings)
     for (file, head), match in zip(unknown, matches, strict=True):
         _place(work, file, head, match, newest, settings)
     files = _without_copies(work, settings)
-    anchors = resolve_years(
-        files, year=settings.year, newest_stamp=lambda _: None, now=settings.now
-    )
-    return Inputs(files, anchors, account)
-
-
-def _no_stdin() -> Any:
-    raise SourceError("-", "unreadable", "--state knows files, not standard input")
+    files, anchors = date_files(files, work.places, settings)
+    return Inputs(files, anchors, account, places=work.places)
 
 
 def _match_all(
@@ -117,14 +114,15 @@ def _match_all(
 
     def match(one: tuple[SourceFile, Head]) -> Match:
         file, head = one
+        place = told_by(work, file)
         known = None if settings.verify_content else work.ledger.find_seen(file)
         if known is not None:
             return Match(known, known.length)
         if not settings.verify_content:
-            found = match_by_hint(file, head, work.ledger)
+            found = match_by_hint(file, head, work.ledger, place)
             if found is not None:
                 return found
-        return match_by_content(file, head, work.ledger)
+        return match_by_content(file, head, work.ledger, place)
 
     with ThreadPoolExecutor(settings.n_workers) as pool:
         return list(pool.map(match, files))
@@ -139,7 +137,11 @@ def _place(
     seen = seen_now(file)
     content = match.content
     if content is None:
-        work.due.append(Due(file, head, match, 0, stop, held, work.units))
+        if stop == 0:
+            return  # the begin of its first line
+        envelope, _, is_alone = _wrapping(head, settings)
+        due = Due(file, head, match, 0, stop, held, work.units, envelope, is_alone)
+        work.due.append(due)
         return
     if match.is_prefix:
         work.account.duplicates.append(
@@ -148,16 +150,17 @@ def _place(
         work.ledger.see(content, seen)
         use(work, content)
         return
-    covered = {unit.key: content.covered(unit.key) for unit in work.units}
-    begin = min(covered.values())
-    if len(set(covered.values())) > 1 or begin < content.length:
-        begin = _common_begin(work, content, begin)
-    is_whole = begin == content.length
-    # Nothing behind what is known, as far as that can be told without reading.
-    known_end = stop if stop is not None else (file.size if head.compression == "plain" else None)
-    if is_whole and (
-        known_end == content.length if known_end is not None else match.read_bytes and _ends(match)
-    ):
+    is_whole = _is_known_whole(file, head, match, stop)
+    envelope, must_be_whole, is_alone = _wrapping(head, settings)
+    is_read_again = not is_whole and (must_be_whole or envelope != content.envelope)
+    if is_read_again:
+        # What comes first decides how the rest is read.
+        content.envelope = envelope
+        _drop_partials(work, content)
+    by_begin: dict[int, list[Unit]] = {}
+    for unit in work.units:
+        by_begin.setdefault(content.covered(unit.key), []).append(unit)
+    if is_whole and by_begin.keys() == {content.length}:
         seen.held = held
         copies = [url for url in content.seen if url != file.url]
         work.ledger.see(content, seen)
@@ -165,27 +168,56 @@ def _place(
             _tell_copy(work, file, content)
         _reuse(work, content, seen)
         return
-    work.n_again += begin < content.length
-    work.due.append(Due(file, head, match, begin, stop, held, work.units))
+    work.n_again += not is_read_again and min(by_begin) < content.length
+    for begin, units in by_begin.items():
+        if begin < content.length or not is_whole:
+            due = Due(file, head, match, begin, stop, held, units, envelope, is_alone)
+            work.due.append(due)
+
+
+def _drop_partials(work: Work, content: Content) -> None:
+    """Forget what was made of a content; nothing else shares its objects."""
+    for unit in work.units:
+        for segment in content.segments:
+            segment.units.pop(unit.key, None)
+    content.segments = [segment for segment in content.segments if segment.units]
+
+
+def _is_known_whole(file: SourceFile, head: Head, match: Match, stop: int | None) -> bool:
+    """Tell whether a file has nothing behind what is known of it, as far as that shows."""
+    if stop is None and head.compression != "plain":
+        return bool(match.read_bytes) and _ends(match)
+    return (file.size if stop is None else stop) == match.length
+
+
+def _wrapping(head: Head, settings: Settings) -> tuple[str, bool, bool]:
+    """Return what a file's lines stand in, as far as its head tells.
+
+    Returns
+    -------
+    tuple of (str, bool, bool)
+        The envelope's name, empty without one; whether lines can't be read without those before
+        them; whether more of the file may tell otherwise.
+    """
+    from pipeline.head import may_be_wrapped, unwrap_head
+
+    if settings.expand_repeats:
+        return "repeats", True, True
+    found = unwrap_head(head, settings.envelope, settings.now).envelope
+    if found is None:
+        return "", False, settings.envelope == "auto" and may_be_wrapped(head)
+    return found.envelope.name, found.envelope.is_whole, True
+
+
+def told_by(work: Work, file: SourceFile) -> str:
+    """Return what a file's path tells, as text: contents of two places are two."""
+    place = work.places.get(file.url)
+    return "" if place is None else repr(place)
 
 
 def _ends(match: Match) -> bool:
     """Tell whether the file has no more than its content; it was read to its end."""
     return match.total == match.length
-
-
-def _common_begin(work: Work, content: Content, begin: int) -> int:
-    """Let all units' partials end at one place, from which on the content is mapped again."""
-    while True:
-        for unit in work.units:
-            for segment in content.segments:
-                if unit.key in segment.units and segment.stop > begin:
-                    del segment.units[unit.key]
-        least = min(content.covered(unit.key) for unit in work.units)
-        if least == begin:
-            content.segments = [one for one in content.segments if one.units]
-            return begin
-        begin = least
 
 
 def _line_end(
@@ -249,29 +281,23 @@ def name_of(content: Content, but: str = "") -> str:
 
 def _without_copies(work: Work, settings: Settings) -> list[tuple[SourceFile, Head]]:
     """Leave out new files that hold what another new one holds; return the others."""
-    new = [(one.file, one.head) for one in work.due if one.match.content is None]
-    if not settings.count_duplicates and len(new) > 1:
-        from pipeline.duplicates import find_duplicates
+    from pipeline.inputs import leave_out_copies
 
-        found = {one.file: one for one in find_duplicates(new)}
-        for one in sorted(found.values(), key=lambda one: one.file):
-            work.account.duplicates.append(
-                {"file": one.file, "same_as": one.same_as, "kind": one.kind}
-            )
-            if one.damage is not None:
-                work.account.damaged.append(one.damage)
-        work.due = [one for one in work.due if one.file.url not in found]
+    new = [(one.file, one.head) for one in work.due if one.match.content is None]
+    kept_new = leave_out_copies(new, work.places, work.account, settings)
+    urls = {file.url for file, _ in kept_new}
+    work.due = [one for one in work.due if one.match.content is not None or one.file.url in urls]
     # Of files that go on with one content the longest tells all.
-    longest: dict[str, Due] = {}
+    longest: dict[str, SourceFile] = {}
     for due in work.due:
         if due.match.content is not None:
-            known = longest.get(due.match.content.id)
-            if known is None or (due.file.size or 0) > (known.file.size or 0):
-                longest[due.match.content.id] = due
+            known = longest.setdefault(due.match.content.id, due.file)
+            if (due.file.size or 0) > (known.size or 0):
+                longest[due.match.content.id] = due.file
     kept = []
     for due in work.due:
         content = due.match.content
-        if content is None or longest[content.id] is due:
+        if content is None or longest[content.id] is due.file:
             kept.append(due)
         else:
             _tell_copy(work, due.file, content)

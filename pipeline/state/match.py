@@ -50,7 +50,7 @@ class Match:
     total: int | None = None
 
 
-def match_by_hint(file: SourceFile, head: Head, ledger: Ledger) -> Match | None:
+def match_by_hint(file: SourceFile, head: Head, ledger: Ledger, place: str) -> Match | None:
     """Return what a plain file is that has grown: the same inode or name, the same head and tail.
 
     Returns
@@ -61,7 +61,7 @@ def match_by_hint(file: SourceFile, head: Head, ledger: Ledger) -> Match | None:
     if head.compression != "plain" or file.size is None:
         return None
     for content in ledger.find_near(file):
-        if content.length > file.size or content.length < content.head_bytes:
+        if content.length > file.size or content.place != place:
             continue
         if digest(head.text[: content.head_bytes]).hex() != content.head:
             continue
@@ -78,9 +78,9 @@ def match_by_hint(file: SourceFile, head: Head, ledger: Ledger) -> Match | None:
     return None
 
 
-def match_by_content(file: SourceFile, head: Head, ledger: Ledger) -> Match:
+def match_by_content(file: SourceFile, head: Head, ledger: Ledger, place: str) -> Match:
     """Return what a file is, by reading all of it where it begins as a known content does."""
-    candidates = ledger.find_by_head(head.text)
+    candidates = [one for one in ledger.find_by_head(head.text) if one.place == place]
     if not candidates:
         return Match()
     stops = {length for one in candidates for length, _ in one.stops}

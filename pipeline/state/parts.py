@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from pipeline.combine import combine_tables
+from pipeline.combine import combine_by, combine_tables
 from pipeline.errors import StateError, UsageError
 from pipeline.relations import STITCHED
 from pipeline.sql import Query
@@ -33,6 +33,8 @@ _HEADER = struct.Struct("<I")
 
 #: In the place of SQL that merges: rows stay as they are.
 FRAGMENTS = "fragments"
+#: What tells the fragments of one segment from another's in an object that holds several.
+SEGMENT = "_segment"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -105,8 +107,8 @@ def plan_units(plan: MapPlan, told: Sequence[str] = ()) -> list[Unit]:
     return units
 
 
-def pack_unit(unit: Unit, mapped: Mapped, plan: MapPlan, url: str) -> bytes:
-    """Return the object of a unit, of what was mapped of one file."""
+def parts_of(unit: Unit, mapped: Mapped, plan: MapPlan, url: str) -> dict[str, Part]:
+    """Return the parts of a unit, of what was mapped of one file."""
     parts: dict[str, Part] = {}
     for k, place in enumerate(unit.queries):
         query = plan.queries[place]
@@ -122,7 +124,38 @@ def pack_unit(unit: Unit, mapped: Mapped, plan: MapPlan, url: str) -> bytes:
             found = [*fragments.piles[name].tables()]
             if found:
                 parts[name] = Part(pa.concat_tables(found), FRAGMENTS)
-    return pack(parts)
+    return parts
+
+
+def merge_parts(held: Sequence[tuple[str, dict[str, Part]]]) -> dict[str, Part] | None:
+    """Merge the parts of several segments or objects.
+
+    Parameters
+    ----------
+    held : sequence of (str, dict of str to Part)
+        The id of the segment that parts are of; of merged ones it does not matter.
+
+    Returns
+    -------
+    dict of str to Part, or None
+        None where only a Python job can merge them.
+    """
+    together: dict[str, list[Part]] = {}
+    for segment, parts in held:
+        for name, part in parts.items():
+            if part.merge is None:
+                return None
+            table = part.table
+            if part.merge == FRAGMENTS and SEGMENT not in table.column_names:
+                table = table.append_column(SEGMENT, pa.repeat(segment, len(table)))
+            together.setdefault(name, []).append(Part(table, part.merge))
+    merged = {}
+    for name, found in together.items():
+        whole = pa.concat_tables(part.table for part in found)
+        merge = found[0].merge
+        assert merge is not None
+        merged[name] = Part(whole if merge == FRAGMENTS else combine_by(merge, whole), merge)
+    return merged
 
 
 def pack(parts: Mapping[str, Part]) -> bytes:

@@ -12,19 +12,20 @@ from pipeline.errors import SourceError
 from pipeline.model import Account, Cut, Damage
 from pipeline.state.keep import compact, forget, load_objects, load_partials
 from pipeline.state.ledger import HEAD_BYTES, Content, Ledger, Segment, sum_lines
-from pipeline.state.look import Due, Work, look, name_of, seen_now, use
+from pipeline.state.look import Due, Work, look, name_of, seen_now, told_by, use
 from pipeline.state.objects import Objects
-from pipeline.state.parts import pack_unit, plan_units
+from pipeline.state.parts import parts_of, plan_units
+from pipeline.state.write import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from pipeline.combine import FileCounts, Mapped
+    from pipeline.inputs import Inputs
     from pipeline.job import Job
     from pipeline.map import MapTask
-    from pipeline.model import Head
     from pipeline.query import MapPlan
-    from pipeline.run import Inputs, Planned, RunResult
+    from pipeline.run import Planned, RunResult
     from pipeline.settings import Settings
 
 #: Objects of a unit from which on they are merged at the end of a run.
@@ -77,8 +78,8 @@ def run_incrementally(
         work.ledger.save()
         work.ledger.sweep()
         results = reduce_partials(merged, plan, plans)
-    account = work.account
     _count(work, settings)
+    account = work.account
     account.seconds = round(time.monotonic() - begin, 3)
     work.warnings += [*inputs.warnings, *work.ledger.notes]
     return RunResult(results, account, {}, work.warnings)
@@ -88,7 +89,7 @@ def _told(settings: Settings) -> list[str]:
     """Return what partials depend on beside their question."""
     from pathlib import Path
 
-    told = [str(settings.year), str(settings.count_duplicates)]
+    told = [str(settings.year), str(settings.count_duplicates), settings.envelope]
     if settings.reasons is not None:
         told.append(digest(Path(settings.reasons).read_bytes()).hex())
     if settings.pseudonyms is not None:
@@ -108,13 +109,16 @@ def _map(
 ) -> None:
     from pipeline.run import executor_for, plan_tasks
 
-    due = {one.file.url: one for one in work.due}
     files = plan_tasks(inputs, replace(plan), settings, needs_offset=True)
-    files = [_from_begin(tasks, due[tasks[0].split.file.url], work.ledger) for tasks in files]
+    files = [
+        _from_begin(tasks, due, work.ledger) for tasks, due in zip(files, work.due, strict=True)
+    ]
     executor = executor_for(settings, files)
-    for mapped in executor.each(files, plan, on_done):
-        ((url, counts),) = mapped.files.items()
-        _keep(work, due[url], mapped, counts, plan, inputs)
+    writer = Writer(work.ledger, work.units)
+    for due, mapped in zip(work.due, executor.each(files, plan, on_done), strict=True):
+        (counts,) = mapped.files.values()
+        _keep(work, due, mapped, counts, plan, inputs, writer)
+    writer.flush()
 
 
 def _from_begin(tasks: list[MapTask], due: Due, ledger: Ledger) -> list[MapTask]:
@@ -152,9 +156,15 @@ def _from_begin(tasks: list[MapTask], due: Due, ledger: Ledger) -> list[MapTask]
 
 
 def _keep(
-    work: Work, due: Due, mapped: Mapped, counts: FileCounts, plan: MapPlan, inputs: Inputs
+    work: Work,
+    due: Due,
+    mapped: Mapped,
+    counts: FileCounts,
+    plan: MapPlan,
+    inputs: Inputs,
+    writer: Writer,
 ) -> None:
-    """Write what was mapped of a file: partials first, then the chain, then the ledger."""
+    """Take in what was mapped of a file."""
     from pipeline import __version__
     from pipeline.years import years_entry
 
@@ -169,7 +179,7 @@ def _keep(
         elif not due.held:
             ledger.empty[file.url] = seen_now(file)
         return  # nothing was read: no content to remember
-    content = due.match.content or _new_content(due.head, chain)
+    content = due.match.content or _new_content(due, chain, told_by(work, file))
     segment = Segment(
         secrets.token_hex(8),
         due.begin,
@@ -177,12 +187,8 @@ def _keep(
         asdict(counts.lines),
         years_entry(file.url, counts.lines, inputs.anchors[file.url]),
         __version__,
+        due.is_alone,
     )
-    for unit in due.units:
-        name = f"parts/{unit.key}/{segment.id}"
-        ledger.objects.put(name, pack_unit(unit, mapped, plan, file.url))
-        segment.units[unit.key] = name
-    ledger.objects.put(content.chain_name, chain.digests)
     content.length = chain.length
     content.stops = [*content.stops[-7:], [chain.length, chain.tail.hex()]]
     content.segments.append(segment)
@@ -192,9 +198,11 @@ def _keep(
     seen = replace(seen_now(file), held=due.held)
     if damage is not None:
         seen.damage = asdict(damage)
-        work.account.damaged.append(damage)
+        if damage not in work.account.damaged:
+            work.account.damaged.append(damage)
     ledger.see(content, seen)
-    ledger.note(content)
+    parts = {unit.key: parts_of(unit, mapped, plan, file.url) for unit in due.units}
+    writer.add(content, segment, parts, chain)
     use(work, content)
 
 
@@ -224,9 +232,18 @@ def _lead(due: Due, stop: int) -> Piece:
         return Piece(border, stop, tail=read_full(stored, stop - border))
 
 
-def _new_content(head: Head, chain: Chain) -> Content:
-    n = min(HEAD_BYTES, chain.length, len(head.text))
-    return Content(secrets.token_hex(8), digest(head.text[:n]).hex(), n, chain.length, [], None)
+def _new_content(due: Due, chain: Chain, place: str) -> Content:
+    n = min(HEAD_BYTES, chain.length, len(due.head.text))
+    return Content(
+        secrets.token_hex(8),
+        digest(due.head.text[:n]).hex(),
+        n,
+        chain.length,
+        [],
+        None,
+        place,
+        due.envelope,
+    )
 
 
 # What the result covers.

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from pipeline.combine import FileCounts
+    from pipeline.inputs import Inputs
     from pipeline.map import MapTask
-    from pipeline.run import Inputs
     from pipeline.settings import Settings
     from pipeline.trace.query import Queries
     from pipeline.trace.search import Found, Row
@@ -67,7 +67,8 @@ def trace(
     SourceError
         Nothing could be read at all.
     """
-    from pipeline.run import find_inputs, plan_queries, plan_tasks, take_counts
+    from pipeline.inputs import find_inputs
+    from pipeline.run import plan_queries, plan_tasks, take_counts
 
     begin = time.monotonic()
     plan, _ = plan_queries([], settings)

@@ -1,0 +1,74 @@
+"""Write what was mapped: partials first, then chains, then the ledger's journal.
+
+Small files come by the thousand: what was mapped within a second is written together.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from typing import TYPE_CHECKING
+
+from pipeline.state.parts import merge_parts, pack
+
+if TYPE_CHECKING:
+    from pipeline.chain import Chain
+    from pipeline.state.ledger import Content, Ledger, Segment
+    from pipeline.state.parts import Part, Unit
+
+#: Seconds after which what is pending is written, and files.
+FLUSH_S = 1.0
+FLUSH_FILES = 1000
+#: Whole steps of a content that the ledger itself holds the digests of.
+FEW_STEPS = 16
+
+
+class Writer:
+    """Takes in what was mapped of each file; a killed run loses a second of work."""
+
+    def __init__(self, ledger: Ledger, units: list[Unit]) -> None:
+        self._ledger = ledger
+        self._units = units
+        self._pending: list[tuple[Content, Segment, dict[str, dict[str, Part]], Chain]] = []
+        self._since = time.monotonic()
+
+    def add(
+        self, content: Content, segment: Segment, parts: dict[str, dict[str, Part]], chain: Chain
+    ) -> None:
+        """Take in a segment with the parts of each unit, and the chain of its content with it."""
+        self._pending.append((content, segment, parts, chain))
+        if len(self._pending) >= FLUSH_FILES or time.monotonic() - self._since > FLUSH_S:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is pending."""
+        put = self._ledger.objects.put
+        if not self._pending:
+            return
+        for unit in self._units:
+            held = [
+                (segment, parts[unit.key])
+                for _, segment, parts, _ in self._pending
+                if unit.key in parts
+            ]
+            together = [one for one in held if not one[0].is_alone]
+            merged = merge_parts([(segment.id, parts) for segment, parts in together])
+            if merged and len(together) > 1:
+                name = f"parts/{unit.key}/{secrets.token_hex(8)}"
+                put(name, pack(merged))
+                for segment, _ in together:
+                    segment.units[unit.key] = name
+                held = [one for one in held if one[0].is_alone]
+            for segment, parts in held:
+                name = f"parts/{unit.key}/{segment.id}"
+                put(name, pack(parts))
+                segment.units[unit.key] = name
+        for content, _, _, chain in self._pending:
+            if chain.n_steps <= FEW_STEPS:
+                content.steps = chain.digests.hex()
+            else:
+                content.steps = ""
+                put(content.chain_name, chain.digests)
+        self._ledger.note([content for content, _, _, _ in self._pending])
+        self._pending = []
+        self._since = time.monotonic()
