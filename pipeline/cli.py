@@ -141,7 +141,8 @@ def _job_command(names: str) -> click.Command:
             *(f"{name}={value}" for name, value in given.items() if value is not None),
         )
         title = " · ".join(job.question if job.sections else job.name for job in asked)
-        return run_jobs_command(jobs, title=title, **options)
+        name = click.get_current_context().info_name or names
+        return run_jobs_command(jobs, title=title, name=name, **options)
 
     # What is taken can be set with -p.
     taken = {name for option in run.params for name in option.opts} | {*_HELP}
@@ -201,6 +202,57 @@ def plan_command(job: str, **options: Any) -> int:
     from pipeline.job import find_job, with_sections
 
     return run_plan_command(with_sections([find_job(name) for name in job.split(",")]), **options)
+
+
+@commands.command(
+    "run", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False}
+)
+@click.argument("file", metavar="JOBFILE.toml")
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[OPTIONS] [SOURCE…]")
+@click.pass_context
+def run_command(context: click.Context, file: str, arguments: Sequence[str]) -> int:
+    """Run what a job file says: jobs, sources and options, as at the command line.
+
+    Options and sources behind it take the place of the file's. `sawlog run FILE --help` lists
+    them: each is a key of the file.
+    """
+    from pipeline.errors import QueryError
+    from pipeline.schedule.jobfile import read_job_file
+
+    asked = read_job_file(file)
+    try:
+        command = _job_command(asked.jobs)
+        with command.make_context(
+            asked.name, list(arguments), parent=context, default_map=asked.options(command.params)
+        ) as inner:
+            inner.params["sources"] = inner.params["sources"] or asked.sources
+            code: int = command.invoke(inner)
+            return code
+    except click.ClickException as error:
+        raise UsageError(f"{file}: {error.format_message()}") from None
+    except QueryError as error:
+        raise QueryError(f"{file}: {error.message}", error.sql, error.position) from None
+    except UsageError as error:
+        raise UsageError(f"{file}: {error}") from None
+
+
+@commands.command("schedule")
+@click.argument("file", metavar="JOBFILE.toml")
+@click.option(
+    "--as",
+    "kind",
+    type=click.Choice(("systemd", "cron")),
+    default="systemd",
+    help="A service and its timer, or a line with a lock [systemd].",
+)
+@click.option("--at", default="03:17", metavar="TIME", help="03:17, 'Mon 03:17' or hourly [03:17].")
+@click.option("--install", is_flag=True, help="Put it in place, and start the timer.")
+@click.option("--user", "of_user", is_flag=True, help="As a service of this user.")
+def schedule_command(file: str, kind: str, at: str, *, install: bool, of_user: bool) -> int:
+    """Print what runs a job file every night: systemd units, or a cron line."""
+    from pipeline.schedule.command import run_schedule_command
+
+    return run_schedule_command(file, kind, at, install=install, of_user=of_user)
 
 
 class _Raw(click.Command):

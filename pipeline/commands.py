@@ -8,8 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.errors import UsageError
+from pipeline.errors import SourceError, UsageError
 from pipeline.handing_on import Veil
+from pipeline.watch.known_damage import read_known_damage, split_known
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from pipeline.job import Job
     from pipeline.model import Account
-    from pipeline.outputs.model import About, Occasion
+    from pipeline.outputs.model import About, Letter, Occasion
     from pipeline.run import Planned
     from pipeline.settings import Settings
 
@@ -27,21 +28,30 @@ _DAMAGED = 3
 
 
 def run_jobs_command(
-    jobs: Sequence[Job], sources: Sequence[str], *, title: str = "", **options: Any
+    jobs: Sequence[Job], sources: Sequence[str], *, title: str = "", name: str = "", **options: Any
 ) -> int:
     """Run jobs over sources; return the exit code.
 
-    ``title`` stands above a report; without one the jobs' names do.
+    ``title`` stands above a report; without one the jobs' names do. ``name`` is what the run is
+    called in metrics.
     """
+    from zoneinfo import ZoneInfo
+
     from pipeline.render import check_format
-    from pipeline.run import plan_queries, run_jobs
+    from pipeline.run import empty_results, plan_queries, run_jobs
+    from pipeline.watch.watch import EXIT_ALERT, read_watch
 
     names = [job.name for job in jobs]
+    watch = read_watch(name or ",".join(names), options)
     settings = begin(sources, options)
     _check_outputs(sources, options, names)
     check_format(options["to"], names)
+    letter = _letter(options)
+    jobs = [*jobs, *watch.jobs]
     planned = plan_queries(jobs, settings)
-    is_by_row = options["to"] in ("csv", "values", "ndjson")
+    if watch.alerts and not any(job.is_python for job in jobs):
+        watch.check(empty_results(planned))
+    is_by_row = options["to"] in ("csv", "values", "ndjson") and not watch
     if len(jobs) == 1 and is_by_row and not options["outputs"] and options["top"] is None:
         code = _stream(planned, sources, settings, options)
         if code is not None:
@@ -51,13 +61,42 @@ def run_jobs_command(
         done = run_jobs(jobs, sources, settings, progress.take, progress.plan, planned=planned)
     finally:
         progress.clear()
+    silent = watch.take_silent(done.results)
+    if silent and settings.stop_on_damage:
+        raise SourceError(silent[0].file, silent[0].kind, silent[0].detail)
+    done.account.damaged += silent
     veil = Veil(settings.pseudonyms)
     account, warnings = veil.account(done.account), veil.texts(done.warnings)
     command = veil.command(sys.argv[1:], names, sources, options)
     results = {name: veil.table(table) for name, table in done.results.items()}
-    occasion = replace(_occasion(settings, account, warnings, command), title=title)
+    fired = watch.ask(results)
+    occasion = _occasion(settings, account, warnings, command)
+    occasion = replace(occasion, title=title, alerts=fired, letter=letter)
     _show(results, settings, options, veil.about(_about(planned)), occasion)
-    return end(account, warnings, options)
+    for told in watch.tell(fired):
+        print(told, file=sys.stderr)
+    damaged = end(account, warnings, options)
+    code = EXIT_ALERT if fired else damaged
+    watch.write_metrics(
+        account,
+        code,
+        begun=settings.now.astimezone(),
+        latest=[counts.lines.latest for counts in done.counts.values()],
+        zone=ZoneInfo(settings.zones.log) if settings.zones.log else None,
+        n_known=len(split_known(account.damaged, settings.known_damage)[1]),
+        results=results,
+        fired=fired,
+    )
+    return code
+
+
+def _letter(options: dict[str, Any]) -> Letter | None:
+    """Read the headers of a message before the run, where one is to be written."""
+    if options["to"] != "eml" and not any(path.endswith(".eml") for path in options["outputs"]):
+        return None
+    from pipeline.report.mail import read_letter
+
+    return read_letter(options["mail_from"], options["mail_to"], options["mail_subject"])
 
 
 def _about(planned: Planned) -> dict[str, About]:
@@ -87,7 +126,7 @@ def _show(
         storage_options=settings.storage_options,
         **shared,
     )
-    render(results, options["to"], sys.stdout, **shared)
+    render(results, options["to"], sys.stdout, occasion=occasion, **shared)
 
 
 def _occasion(
@@ -101,7 +140,10 @@ def _occasion(
         command=escape_visibly(command),
         begun=settings.now.astimezone(),
         account=account,
-        warnings=(*account_warnings(account), *map(escape_visibly, warnings)),
+        warnings=(
+            *account_warnings(account, settings.known_damage),
+            *map(escape_visibly, warnings),
+        ),
     )
 
 
@@ -178,7 +220,7 @@ def run_plan_command(jobs: Sequence[Job], sources: Sequence[str], **options: Any
     if not options["quiet"]:
         for line in summary:
             print(line, file=sys.stderr)
-    return _DAMAGED if inputs.account.damaged else 0
+    return _DAMAGED if split_known(inputs.account.damaged, settings.known_damage)[0] else 0
 
 
 def run_jobs_list(to: str) -> int:
@@ -241,10 +283,11 @@ def _check_outputs(sources: Sequence[str], options: dict[str, Any], names: Seque
     from pipeline.render import check_outputs
 
     check_outputs(options["outputs"], names)
-    account = options["account_path"]
-    written = [*options["outputs"], *([account] if account else [])]
-    if account and "://" not in account and not Path(account).absolute().parent.is_dir():
-        raise UsageError(f"--account {account}: there is no such folder")
+    beside = {"--account": options["account_path"], "--metrics": options["metrics"]}
+    for flag, place in beside.items():
+        if place and "://" not in place and not Path(place).absolute().parent.is_dir():
+            raise UsageError(f"{flag} {place}: there is no such folder")
+    written = [*options["outputs"], *filter(None, beside.values())]
     for path in map(Path, written):
         if path.exists() and any(Path(s).exists() and path.samefile(s) for s in sources):
             raise UsageError(f"{path} is one of the sources; it would be overwritten")
@@ -320,6 +363,7 @@ def read_settings(options: dict[str, Any]) -> Settings:
         addresses=read_rules(options["addresses"]) if options["addresses"] is not None else (),
         expand_repeats=options["expand_repeats"],
         pseudonyms=pseudonyms,
+        known_damage=read_known_damage(options["known_damage"]),
     )
     since, until = _read_period(options, settings.now)
     return replace(settings, since=since, until=until)
@@ -370,7 +414,8 @@ def end(account: Account, warnings: Sequence[str], options: dict[str, Any]) -> i
 
         text = account_json(account)
         put_files([(options["account_path"], lambda path: _write_text(path, text))])
-    told = account_warnings(account, tells_guesses=options.get("tells_guesses", True))
+    known = read_known_damage(options["known_damage"])
+    told = account_warnings(account, known, tells_guesses=options.get("tells_guesses", True))
     for note in [*told, *map(escape_visibly, warnings)]:
         print(f"warning: {note}", file=sys.stderr)
     if not options["quiet"]:
@@ -379,10 +424,10 @@ def end(account: Account, warnings: Sequence[str], options: dict[str, Any]) -> i
                 "the kernels are not compiled here: a run takes some hundred times longer",
                 file=sys.stderr,
             )
-        for note in account_notes(account):
+        for note in account_notes(account, known):
             print(note, file=sys.stderr)
         print(account_line(account), file=sys.stderr)
-    return _DAMAGED if account.damaged else 0
+    return _DAMAGED if split_known(account.damaged, known)[0] else 0
 
 
 def _write_text(path: Path, text: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -113,6 +114,10 @@ class Block:
     extra_bytes: int = 0
 
 
+#: The kind of damage of which no file is named, but a host that should have written lines.
+SILENT = "silent host"
+
+
 @dataclass(frozen=True, slots=True)
 class Damage:
     """A place from which on a source file could not be read."""
@@ -122,6 +127,36 @@ class Damage:
     stored_offset: int | None = None
     plain_offset: int | None = None
     detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownDamage:
+    """Which damage is known.
+
+    Attributes
+    ----------
+    file : str
+        Its file, or a glob: logs are renamed when they rotate.
+    kind : str or None
+        ``truncated``, ``missing``, …; None: any.
+    stored_offset : int or None
+        Where in the file; None: anywhere. It stays the same when the file is renamed.
+    why : str
+        For the people who read about it.
+    """
+
+    file: str
+    kind: str | None = None
+    stored_offset: int | None = None
+    why: str = ""
+
+    def covers(self, damage: Damage) -> bool:
+        """Tell whether this damage is the known one."""
+        return (
+            (self.file == damage.file or fnmatchcase(damage.file, self.file))
+            and self.kind in (None, damage.kind)
+            and self.stored_offset in (None, damage.stored_offset)
+        )
 
 
 @dataclass(slots=True)

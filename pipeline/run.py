@@ -169,6 +169,13 @@ def stream_rows(
     return reduce_partials(None, plan, plans)[job.name].schema, rows(), inputs
 
 
+def empty_results(planned: Planned) -> dict[str, pa.Table]:
+    """Return the result of each job over no input: its columns and their types."""
+    from pipeline.reduce import reduce_partials
+
+    return reduce_partials(None, *planned)
+
+
 def plan_queries(jobs: Sequence[Job], settings: Settings) -> Planned:
     """Plan what every map task runs."""
     from pipeline.query import plan_jobs
@@ -299,6 +306,7 @@ def take_counts(inputs: Inputs, counts: dict[str, FileCounts], settings: Setting
         There is damage, and the run was told to stop for it.
     """
     from pipeline.repeats import tell_cut
+    from pipeline.watch.known_damage import split_known
     from pipeline.years import check_years, years_entry
 
     account = inputs.account
@@ -319,8 +327,8 @@ def take_counts(inputs: Inputs, counts: dict[str, FileCounts], settings: Setting
         if of_file.n_repeats_cut:
             inputs.warnings.append(tell_cut(file.url, of_file.n_repeats_cut, of_file.most_repeats))
     account.undated_lines = account.lines - account.dated_lines
-    if account.damaged and settings.stop_on_damage:
-        first = account.damaged[0]
+    if settings.stop_on_damage and (new := split_known(account.damaged, settings.known_damage)[0]):
+        first = new[0]
         raise SourceError(first.file, first.kind, first.detail)
     inputs.warnings += check_years(inputs.files, inputs.anchors, counts)
     if account.lines and not account.dated_lines:

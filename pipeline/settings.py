@@ -12,6 +12,7 @@ from pipeline.errors import UsageError
 from pipeline.formats.syslog import Zones
 
 if TYPE_CHECKING:
+    from pipeline.model import KnownDamage
     from pipeline.pseudonyms import Pseudonyms
 
 _SIZE = re.compile(r"^(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?$", re.IGNORECASE)
@@ -42,6 +43,8 @@ class Settings:
         Deliveries are made only of attempts with these outcomes; None: of all.
     pseudonyms : Pseudonyms or None
         With what key addresses, logins, hosts and IP addresses become tokens.
+    known_damage : tuple of KnownDamage
+        Damage that neither ends a run nor makes it exit 3.
     now : datetime
         Begin of the run, naive, UTC.
     """
@@ -70,6 +73,7 @@ class Settings:
     cut_messages: bool = False
     statuses: frozenset[str] | None = None
     pseudonyms: Pseudonyms | None = None
+    known_damage: tuple[KnownDamage, ...] = ()
     now: datetime = field(default_factory=lambda: datetime.now().astimezone().replace(tzinfo=None))
 
     @property

@@ -37,6 +37,15 @@ class About:
 
 
 @dataclass(frozen=True, slots=True)
+class Letter:
+    """Headers of a message, checked by `pipeline.report.mail.read_letter`."""
+
+    sender: str = ""
+    recipients: tuple[str, ...] = ()
+    subject: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Occasion:
     """The run that results are of, for reports.
 
@@ -52,6 +61,10 @@ class Occasion:
         What was said on stderr, escaped already.
     title : str
         What was asked; empty: the names of the results.
+    alerts : mapping of str to pyarrow.Table
+        Rows of the alerts that fired, by name.
+    letter : Letter or None
+        Of a message: its headers.
     """
 
     command: str
@@ -59,6 +72,8 @@ class Occasion:
     account: Account
     warnings: tuple[str, ...] = ()
     title: str = ""
+    alerts: Mapping[str, pa.Table] = field(default_factory=dict)
+    letter: Letter | None = None
 
 
 class Rows(NamedTuple):
