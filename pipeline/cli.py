@@ -18,7 +18,7 @@ from pipeline.errors import SawlogError, UsageError
 from pipeline.options import FORMATS, shared_options
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from pipeline.job import Job, Parameter
 
@@ -216,18 +216,35 @@ def run_command(context: click.Context, file: str, arguments: Sequence[str]) -> 
     Options and sources behind it take the place of the file's. `sawlog run FILE --help` lists
     them: each is a key of the file.
     """
-    from pipeline.errors import QueryError
+    with _naming(file):
+        command, inner = _read_job_file(context, file, arguments)
+        with inner:
+            code: int = command.invoke(inner)
+            return code
+
+
+def _read_job_file(
+    context: click.Context, file: str, arguments: Sequence[str] = ()
+) -> tuple[click.Command, click.Context]:
+    """Return the command that a job file is, and its options and sources."""
     from pipeline.schedule.jobfile import read_job_file
 
     asked = read_job_file(file)
+    command = _job_command(asked.jobs)
+    inner = command.make_context(
+        asked.name, list(arguments), parent=context, default_map=asked.options(command.params)
+    )
+    inner.params["sources"] = inner.params["sources"] or asked.sources
+    return command, inner
+
+
+@contextlib.contextmanager
+def _naming(file: str) -> Iterator[None]:
+    """Name the job file in what is wrong with it."""
+    from pipeline.errors import QueryError
+
     try:
-        command = _job_command(asked.jobs)
-        with command.make_context(
-            asked.name, list(arguments), parent=context, default_map=asked.options(command.params)
-        ) as inner:
-            inner.params["sources"] = inner.params["sources"] or asked.sources
-            code: int = command.invoke(inner)
-            return code
+        yield
     except click.ClickException as error:
         raise UsageError(f"{file}: {error.format_message()}") from None
     except QueryError as error:
@@ -248,10 +265,15 @@ def run_command(context: click.Context, file: str, arguments: Sequence[str]) -> 
 @click.option("--at", default="03:17", metavar="TIME", help="03:17, 'Mon 03:17' or hourly [03:17].")
 @click.option("--install", is_flag=True, help="Put it in place, and start the timer.")
 @click.option("--user", "of_user", is_flag=True, help="As a service of this user.")
-def schedule_command(file: str, kind: str, at: str, *, install: bool, of_user: bool) -> int:
+@click.pass_context
+def schedule_command(
+    context: click.Context, file: str, kind: str, at: str, *, install: bool, of_user: bool
+) -> int:
     """Print what runs a job file every night: systemd units, or a cron line."""
     from pipeline.schedule.command import run_schedule_command
 
+    with _naming(file):
+        _read_job_file(context, file)  # what is wrong with it is told now, not at night
     return run_schedule_command(file, kind, at, install=install, of_user=of_user)
 
 

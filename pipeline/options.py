@@ -11,7 +11,7 @@ from pipeline import clicks
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-FORMATS = ("table", "csv", "json", "ndjson", "markdown", "values", "eml")
+FORMATS = ("table", "csv", "json", "ndjson", "markdown", "values", "eml", "none")
 
 _RESULTS = (
     click.option(

@@ -85,8 +85,8 @@ def render(
     results : mapping of str to pyarrow.Table
         The result of each job, by its name.
     to : str
-        ``table``, ``csv``, ``json``, ``ndjson``, ``markdown``, ``eml`` (a message) or ``values``
-        (CSV without header).
+        ``table``, ``csv``, ``json``, ``ndjson``, ``markdown``, ``eml`` (a message), ``values``
+        (CSV without header) or ``none``.
     stream : TextIO
         Standard output. Flushed, not closed. A terminal gets a table of at most
         ``TERMINAL_ROWS`` rows a job, cut to its width; anything else gets all of it.
@@ -109,6 +109,8 @@ def render(
         If the reader has gone away.
     """
     check_format(to, list(results))
+    if to == "none":
+        return
     kept = _keep_top(results, top, about or {})
     if to == "table":
         _render_table(results, kept, stream, top, width, about or {})
@@ -153,7 +155,7 @@ def stream_batches(
         If the reader has gone away.
     """
     check_format(to, [""])
-    if to in ("table", "eml"):
+    if to in ("table", "eml", "none"):
         raise UsageError(f"--to {to} can't be written row by row; use --to csv, values or ndjson.")
     style = Style(visible=stream.isatty(), csv_safe=csv_safe)
     for chunk in _load(TEXT_FORMATS[to])({"": Rows(schema, batches)}, style):
@@ -162,6 +164,8 @@ def stream_batches(
 
 def check_format(to: str, jobs: Sequence[str]) -> None:
     """Raise UsageError if ``--to`` is unknown or can't hold the results of these jobs."""
+    if to == "none":
+        return
     if to not in TEXT_FORMATS:
         raise unknown_name("format", to, TEXT_FORMATS)
     if to == "eml":

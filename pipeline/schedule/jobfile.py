@@ -112,14 +112,14 @@ def read_job_file(name: str) -> JobFile:
     try:
         settings = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"the job file {path} can't be read: {error}") from None
+        raise UsageError(f"the job file can't be read: {error}") from None
     except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"the job file {path} is no TOML: {error}") from None
+        raise UsageError(f"the job file is no TOML: {error}") from None
     settings = {key.replace("-", "_"): value for key, value in settings.items()}
-    jobs, sources = (_words(path, key, settings.pop(key, None)) for key in (_JOBS, _SOURCES))
+    jobs, sources = (_words(key, settings.pop(key, None)) for key in (_JOBS, _SOURCES))
     if not jobs:
         near = f'{_JOBS} = ["volume"]'
-        raise UsageError(f"{path}: says not what to ask: {near}, or any that `sawlog jobs` lists")
+        raise UsageError(f"it says not what to ask: {near}, or any that `sawlog jobs` lists")
     folder = path.parent
     asked = [one.strip() for job in jobs for one in job.split(",")]
     found = [seen_from(folder, one) if one.endswith((".sql", ".py")) else one for one in asked]
@@ -134,10 +134,10 @@ def seen_from(folder: Path, place: str) -> str:
     return whole + "/" * place.endswith("/")
 
 
-def _words(path: Path, key: str, value: object) -> list[str]:
+def _words(key: str, value: object) -> list[str]:
     words = [value] if isinstance(value, str) else value if value is not None else []
     if not isinstance(words, list) or not all(isinstance(one, str) for one in words):
-        raise UsageError(f"{path}: {key} takes a list of texts, got {value!r}")
+        raise UsageError(f"{key} takes a list of texts, got {value!r}")
     return words
 
 

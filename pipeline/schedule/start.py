@@ -71,12 +71,15 @@ class Start:
         Ends before the job file; its first word is an absolute path.
     path : Path
         Of the job file, absolute.
+    is_mailed : bool
+        What it prints is a message for sendmail.
     """
 
     name: str
     command: tuple[str, ...]
     path: Path
     moment: Moment
+    is_mailed: bool = False
 
     @property
     def unit(self) -> str:
@@ -86,7 +89,7 @@ class Start:
     @property
     def words(self) -> tuple[str, ...]:
         """The command line."""
-        return (*self.command, "run", "--", str(self.path))
+        return (*self.command, "run", str(self.path))
 
 
 def plan_start(asked: JobFile, moment: Moment) -> Start:
@@ -98,7 +101,7 @@ def plan_start(asked: JobFile, moment: Moment) -> Start:
         Its path can't stand in a unit or a crontab.
     """
     path = asked.path.absolute()
-    start = Start(asked.name, _own_command(), path, moment)
+    start = Start(asked.name, _own_command(), path, moment, asked.settings.get("to") == "eml")
     for word in start.words:
         if not word.isprintable():
             raise UsageError(f"{word!r} can't stand in a schedule: rename it")
@@ -121,12 +124,12 @@ def systemd_units(start: Start) -> dict[str, str]:
 
     A service that is running is not started again: it needs no lock.
     """
-    command = " ".join(map(_systemd_word, start.words))
+    command = " ".join(map(_systemd_word, _in_one(start) if start.is_mailed else start.words))
     said = start.path.name.replace("%", "%%")
     service = f"""\
 # Made by: sawlog schedule {start.path} --as systemd
 [Unit]
-Description=sawlog run {said}
+Description={said}, run by sawlog
 Wants=network-online.target
 After=network-online.target
 
@@ -136,12 +139,11 @@ ExecStart={command}
 Nice=10
 IOSchedulingClass=idle
 NoNewPrivileges=yes
-PrivateTmp=yes
 """
     timer = f"""\
 # Made by: sawlog schedule {start.path} --as systemd
 [Unit]
-Description=Start of sawlog run {said}
+Description={said}, started for sawlog
 
 [Timer]
 OnCalendar={start.moment.calendar}
@@ -152,6 +154,21 @@ Persistent=true
 WantedBy=timers.target
 """
     return {f"{start.unit}.service": service, f"{start.unit}.timer": timer}
+
+
+def _in_one(start: Start) -> tuple[str, ...]:
+    """Return the command with its message handed to sendmail; it fails where either does."""
+    import shlex
+
+    bash = shutil.which("bash")
+    shell = (bash, "-o", "pipefail", "-c") if bash else ("/bin/sh", "-c")
+    return (*shell, f"{shlex.join(start.words)} | {shlex.join(_sendmail())}")
+
+
+def _sendmail() -> tuple[str, ...]:
+    """Return the command that takes a message; it often lies outside of a user's PATH."""
+    path = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/lib"))
+    return (shutil.which("sendmail", path=path) or "/usr/sbin/sendmail", "-t")
 
 
 def cron_line(start: Start) -> str:
@@ -172,7 +189,8 @@ def cron_line(start: Start) -> str:
     else:
         raise UsageError("a cron line needs a lock: install flock (util-linux)")
     command = " ".join(map(_shell_word, start.words))
-    return f"{start.moment.fields} {locked} {command}"
+    piped = f" | {' '.join(_sendmail())}" if start.is_mailed else ""
+    return f"{start.moment.fields} {locked} {command}{piped}"
 
 
 def install_units(start: Start, *, of_user: bool) -> list[str]:
@@ -191,6 +209,8 @@ def install_units(start: Start, *, of_user: bool) -> list[str]:
     except OSError as error:
         raise OutputError(f"{folder}: {error.strerror}") from None
     units = systemd_units(start)
+    for name, text in units.items():
+        _check_ours(folder / name, text)
     writers = [
         (str(folder / name), lambda place, text=text: place.write_text(text, encoding="utf-8"))
         for name, text in units.items()
@@ -204,6 +224,13 @@ def install_units(start: Start, *, of_user: bool) -> list[str]:
     return done
 
 
+def _check_ours(place: Path, text: str) -> None:
+    """Refuse to write over a unit that starts something else."""
+    first = text.partition("\n")[0]
+    if place.exists() and first not in place.read_text("utf-8", "replace").splitlines():
+        raise UsageError(f"{place} is there already, and not of this job file: rename the job file")
+
+
 def install_cron(start: Start) -> list[str]:
     """Put the line into this user's crontab, in the place of one for the same file.
 
@@ -213,7 +240,8 @@ def install_cron(start: Start) -> list[str]:
         There is no crontab here, or it refuses.
     """
     mark = f"# sawlog schedule {start.path}"
-    before = _call(["crontab", "-l"], "", may_fail=True).splitlines()
+    # Without one of this user it fails; whatever else it says must not cost the lines in it.
+    before = _call(["crontab", "-l"], "nothing is changed", fine="no crontab").splitlines()
     if mark in before:  # its line stands below it
         at = before.index(mark)
         del before[at : at + 2]
@@ -229,13 +257,14 @@ def _unit_folder(*, of_user: bool) -> Path:
     return Path(config).expanduser() / "systemd" / "user"
 
 
-def _call(words: list[str], state: str, text: str = "", *, may_fail: bool = False) -> str:
+def _call(words: list[str], state: str, text: str = "", *, fine: str = "") -> str:
+    """Run a command; return what it prints, nothing where it fails with a message that is fine."""
     told = " ".join(words)
     try:
         ran = subprocess.run(words, input=text, capture_output=True, text=True, check=False)  # noqa: S603
     except OSError as error:
         raise OutputError(f"{told}: {error.strerror}" + f"; {state}" * bool(state)) from None
-    if ran.returncode and not may_fail:
+    if ran.returncode and not (fine and fine in ran.stderr):
         why = ran.stderr.strip() or f"exit code {ran.returncode}"
         raise OutputError(f"{told}: {why}" + f"; {state}" * bool(state))
     return ran.stdout if not ran.returncode else ""

@@ -43,18 +43,6 @@ def split_known(
     return new, seen
 
 
-def as_toml(damage: Damage) -> str:
-    """Return the table of a job file that acknowledges this damage."""
-    import json
-
-    # A TOML basic string takes JSON's escapes, but for DEL and surrogates.
-    quoted = json.dumps(damage.file.encode("utf-8", "replace").decode()).replace("\x7f", "\\u007f")
-    lines = ["[[known_damage]]", f"file = {quoted}", f'kind = "{damage.kind}"']
-    if damage.stored_offset is not None:
-        lines.append(f"stored_offset = {damage.stored_offset}")
-    return "\n".join(lines)
-
-
 def _read_one(item: Any) -> KnownDamage:
     if isinstance(item, str):
         match = _TYPED.fullmatch(item)
