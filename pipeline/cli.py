@@ -26,7 +26,12 @@ if TYPE_CHECKING:
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_DAMAGED = 3
+EXIT_ALERT = 4
 EXIT_INTERRUPTED = 130
+
+#: What monitors that descend from Nagios take for well, a warning, critical and unknown.
+_OF_NAGIOS = {0: 0, EXIT_DAMAGED: 1, EXIT_ALERT: 2}
+_NAGIOS_UNKNOWN = 3
 
 #: Before the names of the options that a job's own parameters are.
 _OWN = "own_"
@@ -133,8 +138,6 @@ def _job_command(names: str) -> click.Command:
     @clicks.command(names, help="\n\n".join(map(_describe, asked)))
     @shared_options
     def run(**options: Any) -> int:
-        from pipeline.commands import run_jobs_command
-
         given = {name: options.pop(_OWN + name, None) for name in parameters}
         options["parameters"] = (
             *options["parameters"],
@@ -142,7 +145,7 @@ def _job_command(names: str) -> click.Command:
         )
         title = " · ".join(job.question if job.sections else job.name for job in asked)
         name = click.get_current_context().info_name or names
-        return run_jobs_command(jobs, title=title, name=name, **options)
+        return _run_jobs(jobs, options, title=title, name=name)
 
     # What is taken can be set with -p.
     taken = {name for option in run.params for name in option.opts} | {*_HELP}
@@ -155,6 +158,19 @@ def _job_command(names: str) -> click.Command:
     if own:
         clicks.panel("This job", [option.name for option in own])(run)
     return run
+
+
+def _run_jobs(jobs: Sequence[Job], options: dict[str, Any], **named: str) -> int:
+    """Run jobs; return the exit code, in the codes that are wanted."""
+    from pipeline.commands import run_jobs_command
+
+    if options["exit_codes"] == "own":
+        return run_jobs_command(jobs, **named, **options)
+    try:
+        return _OF_NAGIOS[run_jobs_command(jobs, **named, **options)]
+    except SawlogError as error:
+        _say(f"sawlog: {error}")
+        return _NAGIOS_UNKNOWN
 
 
 def _of_parameter(parameter: Parameter) -> str:
@@ -175,10 +191,9 @@ def _describe(job: Job) -> str:
 @shared_options
 def sql_command(query: str, **options: Any) -> int:
     """Ask a question typed as SQL: SELECT … FROM lines … ."""
-    from pipeline.commands import run_jobs_command
     from pipeline.job import sql_job, with_sections
 
-    return run_jobs_command(with_sections([sql_job("sql", query)]), **options)
+    return _run_jobs(with_sections([sql_job("sql", query)]), options)
 
 
 @commands.command("files")

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pipeline.settings import Settings
 
 _DAMAGED = 3
+_ALERT = 4
 
 
 def run_jobs_command(
@@ -39,7 +40,7 @@ def run_jobs_command(
 
     from pipeline.render import check_format
     from pipeline.run import empty_results, plan_queries, run_jobs
-    from pipeline.watch.watch import EXIT_ALERT, read_watch
+    from pipeline.watch.watch import read_watch
 
     names = [job.name for job in jobs]
     watch = read_watch(name or ",".join(names), options)
@@ -76,7 +77,7 @@ def run_jobs_command(
     for told in watch.tell(fired):
         print(told, file=sys.stderr)
     damaged = end(account, warnings, options)
-    code = EXIT_ALERT if fired else damaged
+    code = _ALERT if fired else damaged
     watch.write_metrics(
         account,
         code,

@@ -173,6 +173,12 @@ _WATCHING = (
         metavar="FILE.prom",
         help="Write the run's metrics for Prometheus' textfile collector.",
     ),
+    click.option(
+        "--exit-codes",
+        type=click.Choice(("own", "nagios")),
+        default="own",
+        help="nagios: 0 well, 1 damage, 2 an alert, 3 failed [own].",
+    ),
     click.option("--mail-from", metavar="ADDRESS", help="Of a message (--to eml, -o FILE.eml)."),
     click.option(
         "--mail-to", multiple=True, metavar="ADDRESS", help="To whom it goes; again and again."

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _NOT_HERE = frozenset({
     "to", "outputs", "by", "parameters", "top", "csv_safe", "quiet", "no_progress", "processes",
     "where", "reasons", "addresses", "alerts", "expect_hosts", "metrics", "mail_from", "mail_to",
-    "mail_subject",
+    "mail_subject", "exit_codes",
 })  # fmt: skip
 
 

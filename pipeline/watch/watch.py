@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from pipeline.job import Job
     from pipeline.model import Account, Damage
 
-EXIT_ALERT = 4
 #: Rows of an alert that are told on stderr.
 MAX_ROWS = 50
 
