@@ -6,9 +6,8 @@ import dataclasses
 import json
 from typing import TYPE_CHECKING
 
-from pipeline.model import SILENT
+from pipeline.model import SILENT, split_known
 from pipeline.text import clean, escape_visibly, in_bytes
-from pipeline.watch.known_damage import split_known
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

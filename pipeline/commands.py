@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import SourceError, UsageError
 from pipeline.handing_on import Veil
-from pipeline.watch.known_damage import read_known_damage, split_known
+from pipeline.model import split_known
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from pipeline.job import Job
-    from pipeline.model import Account
+    from pipeline.model import Account, KnownDamage
     from pipeline.outputs.model import About, Letter, Occasion
-    from pipeline.run import Planned
+    from pipeline.run import Planned, RunResult
     from pipeline.settings import Settings
+    from pipeline.watch.watch import Watch
 
 _DAMAGED = 3
 _ALERT = 4
@@ -36,21 +37,18 @@ def run_jobs_command(
     ``title`` stands above a report; without one the jobs' names do. ``name`` is what the run is
     called in metrics.
     """
-    from zoneinfo import ZoneInfo
-
     from pipeline.render import check_format
     from pipeline.run import empty_results, plan_queries, run_jobs
-    from pipeline.watch.watch import read_watch
 
     names = [job.name for job in jobs]
-    watch = read_watch(name or ",".join(names), options)
+    watch = _watch(name or ",".join(names), options)
     settings = begin(sources, options)
     _check_outputs(sources, options, names)
     check_format(options["to"], names)
     letter = _letter(options)
-    jobs = [*jobs, *watch.jobs]
+    jobs = [*jobs, *(watch.jobs if watch else [])]
     planned = plan_queries(jobs, settings)
-    if watch.alerts and not any(job.is_python for job in jobs):
+    if watch and watch.alerts and not any(job.is_python for job in jobs):
         watch.check(empty_results(planned))
     is_by_row = options["to"] in ("csv", "values", "ndjson") and not watch
     if len(jobs) == 1 and is_by_row and not options["outputs"] and options["top"] is None:
@@ -62,7 +60,7 @@ def run_jobs_command(
         done = run_jobs(jobs, sources, settings, progress.take, progress.plan, planned=planned)
     finally:
         progress.clear()
-    silent = watch.take_silent(done.results)
+    silent = watch.take_silent(done.results) if watch else []
     if silent and settings.stop_on_damage:
         raise SourceError(silent[0].file, silent[0].kind, silent[0].detail)
     done.account.damaged += silent
@@ -70,14 +68,39 @@ def run_jobs_command(
     account, warnings = veil.account(done.account), veil.texts(done.warnings)
     command = veil.command(sys.argv[1:], names, sources, options)
     results = {name: veil.table(table) for name, table in done.results.items()}
-    fired = watch.ask(results)
+    fired = watch.ask(results) if watch else {}
     occasion = _occasion(settings, account, warnings, command)
     occasion = replace(occasion, title=title, alerts=fired, letter=letter)
     _show(results, settings, options, veil.about(_about(planned)), occasion)
-    for told in watch.tell(fired):
+    for told in watch.tell(fired) if watch else []:
         print(told, file=sys.stderr)
     damaged = end(account, warnings, options)
     code = _ALERT if fired else damaged
+    if watch and watch.metrics:
+        _write_metrics(watch, code, account, done, results, fired, settings)
+    return code
+
+
+def _watch(name: str, options: dict[str, Any]) -> Watch | None:
+    """Return what the run is watched for, where it is."""
+    if not (options["alerts"] or options["expect_hosts"] or options["metrics"]):
+        return None
+    from pipeline.watch.watch import read_watch
+
+    return read_watch(name, options)
+
+
+def _write_metrics(
+    watch: Watch,
+    code: int,
+    account: Account,
+    done: RunResult,
+    results: dict[str, pa.Table],
+    fired: dict[str, pa.Table],
+    settings: Settings,
+) -> None:
+    from zoneinfo import ZoneInfo
+
     watch.write_metrics(
         account,
         code,
@@ -88,7 +111,6 @@ def run_jobs_command(
         results=results,
         fired=fired,
     )
-    return code
 
 
 def _letter(options: dict[str, Any]) -> Letter | None:
@@ -364,7 +386,7 @@ def read_settings(options: dict[str, Any]) -> Settings:
         addresses=read_rules(options["addresses"]) if options["addresses"] is not None else (),
         expand_repeats=options["expand_repeats"],
         pseudonyms=pseudonyms,
-        known_damage=read_known_damage(options["known_damage"]),
+        known_damage=_known_damage(options),
     )
     since, until = _read_period(options, settings.now)
     return replace(settings, since=since, until=until)
@@ -386,6 +408,14 @@ def _read_period(options: dict[str, Any], now: datetime) -> tuple[datetime | Non
     if since is not None and until is not None and since >= until:
         raise UsageError("--since is later than --until: no line can match")
     return since, until
+
+
+def _known_damage(options: dict[str, Any]) -> tuple[KnownDamage, ...]:
+    if not options["known_damage"]:
+        return ()
+    from pipeline.watch.known_damage import read_known_damage
+
+    return read_known_damage(options["known_damage"])
 
 
 def _pairs(option: str, texts: Sequence[str]) -> dict[str, str]:
@@ -415,7 +445,7 @@ def end(account: Account, warnings: Sequence[str], options: dict[str, Any]) -> i
 
         text = account_json(account)
         put_files([(options["account_path"], lambda path: _write_text(path, text))])
-    known = read_known_damage(options["known_damage"])
+    known = _known_damage(options)
     told = account_warnings(account, known, tells_guesses=options.get("tells_guesses", True))
     for note in [*told, *map(escape_visibly, warnings)]:
         print(f"warning: {note}", file=sys.stderr)

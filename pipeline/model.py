@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
     from mmap import mmap
 
 #: A line longer than this many plain bytes is counted whole and its text cut here.
@@ -157,6 +158,21 @@ class KnownDamage:
             and self.kind in (None, damage.kind)
             and self.stored_offset in (None, damage.stored_offset)
         )
+
+
+def split_known(
+    damaged: Iterable[Damage], known: Sequence[KnownDamage]
+) -> tuple[list[Damage], list[tuple[Damage, KnownDamage]]]:
+    """Return the damage that is new, and that which is known with what is known of it."""
+    new: list[Damage] = []
+    seen: list[tuple[Damage, KnownDamage]] = []
+    for damage in damaged:
+        by = next((one for one in known if one.covers(damage)), None)
+        if by is None:
+            new.append(damage)
+        else:
+            seen.append((damage, by))
+    return new, seen
 
 
 @dataclass(slots=True)

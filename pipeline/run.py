@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from pipeline.errors import SourceError
-from pipeline.model import Account, Damage
+from pipeline.model import Account, Damage, split_known
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -306,7 +306,6 @@ def take_counts(inputs: Inputs, counts: dict[str, FileCounts], settings: Setting
         There is damage, and the run was told to stop for it.
     """
     from pipeline.repeats import tell_cut
-    from pipeline.watch.known_damage import split_known
     from pipeline.years import check_years, years_entry
 
     account = inputs.account

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from pipeline.cli import _job_command
 from pipeline.errors import UsageError
-from pipeline.model import Account, Damage, KnownDamage
+from pipeline.model import Account, Damage, KnownDamage, split_known
 from pipeline.schedule import jobfile
 from pipeline.schedule.jobfile import JobFile, seen_from
-from pipeline.watch.known_damage import read_known_damage, split_known
+from pipeline.watch.known_damage import read_known_damage
 from pipeline.watch.metrics import format_metrics, newest_time
 
 _CASES = sorted((Path(__file__).parent / "cases" / "runs").glob("*.toml"))
@@ -126,6 +126,7 @@ def test_alerts_see_several_results_and_sections(sawlog, tmp_path):
     )  # fmt: skip
 
     assert 4 == ran.code
+    assert "1 file whole" in ran.err.splitlines()[-1]
     assert "alert both: 1 row\nhost  lines\n----  -----\nmx1       1\n" in ran.err
 
 

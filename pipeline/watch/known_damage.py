@@ -9,9 +9,8 @@ from pipeline.errors import UsageError, unknown_name
 from pipeline.model import KnownDamage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
-    from pipeline.model import Damage
 
 _TYPED = re.compile(r"(?s)(.+?)(?:@(\d+))?")
 _KEYS = ("file", "kind", "stored_offset", "why")
@@ -26,21 +25,6 @@ def read_known_damage(items: Iterable[Any]) -> tuple[KnownDamage, ...]:
         A table holds something else.
     """
     return tuple(map(_read_one, items))
-
-
-def split_known(
-    damaged: Iterable[Damage], known: Sequence[KnownDamage]
-) -> tuple[list[Damage], list[tuple[Damage, KnownDamage]]]:
-    """Return the damage that is new, and that which is known with what is known of it."""
-    new: list[Damage] = []
-    seen: list[tuple[Damage, KnownDamage]] = []
-    for damage in damaged:
-        by = next((one for one in known if one.covers(damage)), None)
-        if by is None:
-            new.append(damage)
-        else:
-            seen.append((damage, by))
-    return new, seen
 
 
 def _read_one(item: Any) -> KnownDamage:

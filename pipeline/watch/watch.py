@@ -40,9 +40,6 @@ class Watch:
     expected: tuple[str, ...]
     metrics: str | None
 
-    def __bool__(self) -> bool:
-        return bool(self.alerts or self.expected or self.metrics)
-
     @property
     def jobs(self) -> list[Job]:
         """What must be asked beside the user's jobs."""
