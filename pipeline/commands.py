@@ -81,6 +81,13 @@ def run_jobs_command(
     return code
 
 
+def _refuse_watching(command: str, options: dict[str, Any]) -> None:
+    if _watch(command, options):
+        raise UsageError(
+            f"{command} has no results to watch: --alert, --expect-hosts and --metrics are for jobs"
+        )
+
+
 def _watch(name: str, options: dict[str, Any]) -> Watch | None:
     """Return what the run is watched for, where it is."""
     if not (options["alerts"] or options["expect_hosts"] or options["metrics"]):
@@ -115,7 +122,9 @@ def _write_metrics(
 
 def _letter(options: dict[str, Any]) -> Letter | None:
     """Read the headers of a message before the run, where one is to be written."""
-    if options["to"] != "eml" and not any(path.endswith(".eml") for path in options["outputs"]):
+    if options["to"] != "eml" and not any(
+        path.lower().endswith(".eml") for path in options["outputs"]
+    ):
         return None
     from pipeline.report.mail import read_letter
 
@@ -198,8 +207,10 @@ def run_files_command(sources: Sequence[str], *, quick: bool, **options: Any) ->
     from pipeline.outputs.model import About
     from pipeline.run import find_inputs, run_jobs
 
+    _refuse_watching("files", options)
     settings = begin(sources, options)
     _check_outputs(sources, options, ["files"])
+    letter = _letter(options)
     inputs = find_inputs(sources, settings)
     if quick:
         table = describe_quickly(inputs)
@@ -218,7 +229,7 @@ def run_files_command(sources: Sequence[str], *, quick: bool, **options: Any) ->
     veil = Veil(settings.pseudonyms)
     account, warnings = veil.account(account), veil.texts(warnings)
     command = veil.command(sys.argv[1:], ["files"], sources, options)
-    occasion = _occasion(settings, account, warnings, command)
+    occasion = replace(_occasion(settings, account, warnings, command), letter=letter)
     _show({"files": veil.table(table)}, settings, options, {"files": told}, occasion)
     return end(account, warnings, options)
 
@@ -229,6 +240,7 @@ def run_plan_command(jobs: Sequence[Job], sources: Sequence[str], **options: Any
     from pipeline.render import render
     from pipeline.run import find_inputs, plan_queries, plan_tasks
 
+    _refuse_watching("plan", options)
     settings = begin(sources, options)
     plan, _ = plan_queries(jobs, settings)
     inputs = find_inputs(sources, settings, needs_all=plan.needs_all_files)

@@ -130,6 +130,28 @@ def test_alerts_see_several_results_and_sections(sawlog, tmp_path):
     assert "alert both: 1 row\nhost  lines\n----  -----\nmx1       1\n" in ran.err
 
 
+def test_alerts_stand_first_in_a_report(sawlog, tmp_path):
+    """Who opens the page sees them before the results."""
+    log, page = tmp_path / "maillog", tmp_path / "r.html"
+    log.write_text("Dec 26 00:00:01 mx1 kernel: up\n")
+
+    sawlog("volume", log, "--year", "2007", "--alert", "up: SELECT lines FROM volume", "-o", page)
+
+    text = page.read_text()
+    assert text.index("<h2>alert up</h2>") < text.index("<h2>volume</h2>")
+
+
+@pytest.mark.parametrize("command", [["files"], ["files", "--quick"], ["plan", "volume"]])
+def test_what_has_no_results_is_not_watched(command, sawlog, tmp_path):
+    """Nothing is asked in vain."""
+    (tmp_path / "log").write_text("x\n")
+
+    ran = sawlog(*command, tmp_path / "log", "--alert", "SELECT 1")
+
+    assert (2, "") == (ran.code, ran.out)
+    assert "no results to watch" in ran.err
+
+
 def test_hostile_text_in_an_alert_is_made_harmless(sawlog, tmp_path):
     """Rows of alerts go to a terminal or a mail of cron."""
     log = tmp_path / "maillog"
