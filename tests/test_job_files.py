@@ -79,6 +79,16 @@ def test_what_is_no_path_is_left_alone(monkeypatch):
     assert ["s3://b/k*", "-", "/var/log", "/home/me/x", "etc/a/", "etc/b"] == seen
 
 
+@pytest.mark.parametrize(
+    ("cluster", "seen"), [("slurm", "slurm"), ("big.toml", "etc/big.toml"), ("/b.toml", "/b.toml")]
+)
+def test_the_profile_of_a_cluster_is_seen_from_the_file(cluster, seen):
+    """A cluster's name is no path."""
+    asked = JobFile(Path("etc/x.toml"), "volume", (), {"cluster": cluster})
+
+    assert {"cluster": seen} == asked.options([click.Option(["--cluster"])])
+
+
 def test_every_option_with_a_long_name_is_a_key():
     """A new option needs nothing here to be a key, and each has a long name."""
     options = [one for one in _job_command("retries").params if isinstance(one, click.Option)]

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from pipeline.outputs.model import Occasion
 
 #: Rows of a result; a message is read, not searched.
-MAX_ROWS = 40
+MAX_ROWS = 25
 #: Charts of a message: each is some 50 KB.
 MAX_CHARTS = 30
 #: sendmail and its like want the line ends of the system.

@@ -90,7 +90,7 @@ class JobFile:
                 read = _read(option, value)
             except TypeError as error:
                 raise UsageError(f"{key} takes {error}, got {value!r}") from None
-            if key in _PLACES:
+            if key in _PLACES or (key == "cluster" and str(read).endswith(".toml")):
                 read = [self._place(one) for one in read] if option.multiple else self._place(read)
             assert option.name is not None
             values[option.name] = read
