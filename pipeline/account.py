@@ -40,8 +40,13 @@ def account_line(account: Account) -> str:
         f"{account.undated_lines:,} undated",
         f"{len(account.duplicates):,} duplicate",
     ]
+    if account.reused_files:
+        parts.append(f"{account.reused_files:,} known")
     if account.skipped:
         parts.append(f"{len(account.skipped):,} skipped")
+    if account.peeled:
+        kinds = dict.fromkeys(str(one["envelope"]) for one in account.peeled)
+        parts.append(f"out of envelopes: {', '.join(kinds)}")
     evidence = _evidence(account)
     if evidence:
         parts.append(f"years from {evidence}")
@@ -60,6 +65,12 @@ def account_notes(account: Account, known: Sequence[KnownDamage] = ()) -> list[s
     for damage, by in split_known(account.damaged, known)[1]:
         why = f" ({by.why})" if by.why else ""
         notes.append(f"known damage{why}: {_damage_line(damage)}")
+    notes += [
+        f"{one['file']}: {one['not_peeled']:,} of its lines are in no envelope of "
+        f"{one['envelope']}: they count as they stand"
+        for one in account.peeled
+        if one["not_peeled"]
+    ]
     return _cut(notes)
 
 

@@ -80,6 +80,7 @@ class AtHand:
             plan.views.scanned,
             reasons=plan.views.reasons,
             only_deliveries=plan.views.only_deliveries,
+            formats=plan.views.formats,
         )
         duck.forget_prepared()
         self._held: dict[str, _Held] = {}

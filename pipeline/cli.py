@@ -292,6 +292,20 @@ def schedule_command(
     return run_schedule_command(file, kind, at, install=install, of_user=of_user)
 
 
+@commands.command("formats")
+@click.argument("arguments", nargs=-1, metavar="[check FILE…]")
+@click.option("--to", type=click.Choice(FORMATS), default="table", help="What goes to stdout.")
+def formats_command(arguments: tuple[str, ...], to: str) -> int:
+    """List the formats of lines there are; check FILE: run the samples of one's own patterns."""
+    from pipeline.commands import run_formats_check, run_formats_list
+
+    if not arguments:
+        return run_formats_list(to)
+    if arguments[0] != "check" or len(arguments) == 1:
+        raise UsageError("sawlog formats lists them; sawlog formats check FILE… runs samples")
+    return run_formats_check(arguments[1:])
+
+
 class _Raw(click.Command):
     """A command that reads its arguments itself."""
 
@@ -315,6 +329,19 @@ def jobs_command(to: str) -> int:
     from pipeline.commands import run_jobs_list
 
     return run_jobs_list(to)
+
+
+@commands.command("state")
+@click.argument("action", type=click.Choice(("show", "verify", "compact", "forget")))
+@click.option("--state", "url", required=True, metavar="URL", help="Where partials are kept.")
+@click.option("--before", metavar="DAY", help="forget: contents whose last line is older.")
+@click.option("--storage-option", "storage_options", multiple=True, metavar="KEY=VALUE")
+@click.option("--to", type=click.Choice(FORMATS), default="table", help="What goes to stdout.")
+def state_command(action: str, **options: Any) -> int:
+    """Show, verify, compact or forget what --state has kept."""
+    from pipeline.state.command import run_state_command
+
+    return run_state_command(action, **options)
 
 
 @commands.command("demo")

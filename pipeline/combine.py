@@ -16,6 +16,7 @@ from pipeline.stitch import Fragments, join_neighbours
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pipeline.chain import Piece
     from pipeline.model import Damage
     from pipeline.python_job import PythonQuery
     from pipeline.query import MapPlan
@@ -35,6 +36,9 @@ class FileCounts:
     stored_bytes: int = 0
     damage: Damage | None = None
     is_cut: bool = False  # a LIMIT was met: the rest was not read
+    piece: Piece | None = None  # which content was read, where that is asked for
+    n_peeled: int = 0  # lines in envelopes, where the file has such
+    n_not_peeled: int = 0
     # Of a file that is one split, as all are where repeats are expanded:
     n_repeats_cut: int = 0  # lines that stand for more lines than were written out
     most_repeats: int = 0
@@ -105,6 +109,10 @@ def combine_splits(parts: Sequence[Mapped], plan: MapPlan) -> Mapped:
         counts.stored_bytes += later.stored_bytes
         counts.damage = later.damage
         counts.is_cut = counts.is_cut or later.is_cut
+        if counts.piece is not None and later.piece is not None:
+            counts.piece.extend(later.piece)
+        counts.n_peeled += later.n_peeled
+        counts.n_not_peeled += later.n_not_peeled
         _extend(merged, part)
         if url in part.fragments:
             merged.fragments[url].extend(part.fragments[url])
@@ -132,10 +140,15 @@ def combine_tables(
     together = pa.concat_tables(tables)
     if not isinstance(query, Query):
         return query.module.combine(together)
+    return combine_by(branch.combine_sql, together)
+
+
+def combine_by(combine_sql: str, partials: pa.Table) -> pa.Table:
+    """Merge partials by a branch's own SQL."""
     held = duck.cursor()
-    held.register("partials", together)
+    held.register("partials", partials)
     try:
-        return duck.query(branch.combine_sql)
+        return duck.query(combine_sql)
     finally:
         held.unregister("partials")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from pipeline.handing_on import Veil
 from pipeline.model import split_known
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
     import pyarrow as pa
@@ -38,7 +39,7 @@ def run_jobs_command(
     called in metrics.
     """
     from pipeline.render import check_format
-    from pipeline.run import empty_results, plan_queries, run_jobs
+    from pipeline.run import empty_results, plan_queries
 
     names = [job.name for job in jobs]
     watch = _watch(name or ",".join(names), options)
@@ -51,13 +52,21 @@ def run_jobs_command(
     if watch and watch.alerts and not any(job.is_python for job in jobs):
         watch.check(empty_results(planned))
     is_by_row = options["to"] in ("csv", "values", "ndjson") and not watch
-    if len(jobs) == 1 and is_by_row and not options["outputs"] and options["top"] is None:
+    if (
+        len(jobs) == 1
+        and is_by_row
+        and settings.state is None
+        and not options["outputs"]
+        and options["top"] is None
+    ):
         code = _stream(planned, sources, settings, options)
         if code is not None:
             return code
     progress = _progress(options)
     try:
-        done = run_jobs(jobs, sources, settings, progress.take, progress.plan, planned=planned)
+        done = _runner(settings)(
+            jobs, sources, settings, progress.take, progress.plan, planned=planned
+        )
     finally:
         progress.clear()
     silent = watch.take_silent(done.results) if watch else []
@@ -112,7 +121,7 @@ def _write_metrics(
         account,
         code,
         begun=settings.now.astimezone(),
-        latest=[counts.lines.latest for counts in done.counts.values()],
+        latest=done.latest,
         zone=ZoneInfo(settings.zones.log) if settings.zones.log else None,
         n_known=len(split_known(account.damaged, settings.known_damage)[1]),
         results=results,
@@ -129,6 +138,17 @@ def _letter(options: dict[str, Any]) -> Letter | None:
     from pipeline.report.mail import read_letter
 
     return read_letter(options["mail_from"], options["mail_to"], options["mail_subject"])
+
+
+def _runner(settings: Settings) -> Callable[..., RunResult]:
+    """Return what runs jobs: from scratch, or with what earlier runs have kept."""
+    if settings.state is None:
+        from pipeline.run import run_jobs
+
+        return run_jobs
+    from pipeline.state.run import run_incrementally
+
+    return run_incrementally
 
 
 def _about(planned: Planned) -> dict[str, About]:
@@ -277,6 +297,49 @@ def run_jobs_list(to: str) -> int:
     return 0
 
 
+def run_formats_list(to: str) -> int:
+    """List the built-in formats; return the exit code."""
+    import pyarrow as pa
+
+    from pipeline.formats.base import FormatOptions
+    from pipeline.formats.registry import find_formats
+    from pipeline.render import render
+
+    formats = find_formats(FormatOptions())
+    table = pa.table(
+        {
+            "format": pa.array([*formats], pa.string()),
+            "columns": pa.array(
+                [", ".join(one.columns) or None for one in formats.values()], pa.string()
+            ),
+            "samples": pa.array([len(one.samples()) for one in formats.values()], pa.int64()),
+        }
+    )
+    render({"formats": table}, to, sys.stdout)
+    return 0
+
+
+def run_formats_check(paths: Sequence[str]) -> int:
+    """Run the samples of files of patterns; return the exit code: 1 where one fails."""
+    from pipeline.formats.patterns import read_patterns
+    from pipeline.recognise import check_samples
+    from pipeline.text import escape_visibly
+
+    code = 0
+    for path in paths:
+        one = read_patterns(Path(path))
+        wrong = check_samples(one)
+        for problem in wrong:
+            shown = "\n".join(map(escape_visibly, problem.split("\n")))
+            print(f"{path}: {shown}", file=sys.stderr)
+        if wrong:
+            code = 1
+        else:
+            n_patterns, n_samples = len(one.patterns), len(one.samples())
+            print(f"{path}: {one.name}: {n_patterns} patterns, {n_samples} samples, all as told")
+    return code
+
+
 def run_demo_command(directory: str, size_mb: int | None) -> int:
     """Make the sample archive and a report of it; return the exit code."""
     from pipeline.demo import DEFAULT_SIZE_MB, make_demo
@@ -311,6 +374,17 @@ def _report_demo(directory: str, sources: Sequence[str]) -> int:
     write_outputs(done.results, [path], about=_about(planned), occasion=occasion)
     print(path)
     return 0
+
+
+def _read_retention(text: str | None, state: str | None) -> timedelta | None:
+    if text is None:
+        return None
+    if state is None:
+        raise UsageError("--retention is about what --state keeps: name that, too")
+    number = text.removesuffix("d")
+    if not number.isdecimal() or not 0 < int(number) < 100_000:
+        raise UsageError(f"--retention takes days, as 400d, got {text!r}")
+    return timedelta(days=int(number))
 
 
 def _check_outputs(sources: Sequence[str], options: dict[str, Any], names: Sequence[str]) -> None:
@@ -361,6 +435,7 @@ def read_settings(options: dict[str, Any]) -> Settings:
         One of them is wrong.
     """
     from pipeline.formats.addresses import read_rules
+    from pipeline.formats.base import FormatOptions
     from pipeline.settings import Settings, read_size, read_zones
 
     split_size = options["split_size"]
@@ -397,11 +472,27 @@ def read_settings(options: dict[str, Any]) -> Settings:
         index=options["index"] == "auto",
         addresses=read_rules(options["addresses"]) if options["addresses"] is not None else (),
         expand_repeats=options["expand_repeats"],
+        formats=FormatOptions(
+            options["bots"], options["columns"], tuple(options["patterns"]), options["format"]
+        ),
+        envelope=_envelope(options["envelope"]),
+        path_template=options["path_template"],
         pseudonyms=pseudonyms,
         known_damage=_known_damage(options),
+        state=options["state"],
+        verify_content=options["verify_content"],
+        retention=_read_retention(options["retention"], options["state"]),
     )
     since, until = _read_period(options, settings.now)
     return replace(settings, since=since, until=until)
+
+
+def _envelope(asked: str) -> str:
+    if asked not in ("auto", "none"):
+        from pipeline.envelopes import read_envelope
+
+        read_envelope(asked)
+    return asked
 
 
 def _read_period(options: dict[str, Any], now: datetime) -> tuple[datetime | None, datetime | None]:

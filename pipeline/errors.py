@@ -124,6 +124,10 @@ class OutputError(SawlogError):
     """A result can't be written."""
 
 
+class StateError(SawlogError):
+    """The kept partials of earlier runs can't be used, or another run uses them."""
+
+
 def unknown_name(what: str, name: str, known: Iterable[str]) -> UsageError:
     """Return the error for an unknown name: it lists the known ones and the nearest."""
     from difflib import get_close_matches

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pipeline.combine import FileCounts
+    from pipeline.envelopes import Found
     from pipeline.map import MapTask
     from pipeline.model import Damage
     from pipeline.query import MapPlan
@@ -62,14 +63,15 @@ def describe_quickly(inputs: Inputs) -> pa.Table:
 
     The tail of a compressed file is read only where that takes a block or a frame.
     """
-    from pipeline.head import read_quick_tail
+    from pipeline.head import read_quick_tail, unwrap
     from pipeline.years import evidence_of_anchor, resolved_stamps
 
     rows = []
     for file, head in inputs.files:
         anchor = inputs.anchors[file.url]
         is_plain = head.compression == "plain"
-        first, last = resolved_stamps(head.text, read_quick_tail(file, head), anchor)
+        tail = unwrap(read_quick_tail(file, head) or b"", head.envelope, anchor.limit)
+        first, last = resolved_stamps(head.text, tail, anchor)
         rows.append(
             (
                 file.url,
@@ -97,7 +99,9 @@ def describe_plan(
                 "file": clean(file.url),
                 "compression": head.compression,
                 "stored_bytes": file.size,
+                "envelope": _say_envelope(head.envelope),
                 "splits": len(of_file),
+                **_formats(head.text, settings),
                 "why": _why(head.compression, file.size, len(of_file), plan, of_file[0]),
             }
         )
@@ -106,8 +110,11 @@ def describe_plan(
             ("file", pa.string()),
             ("compression", pa.string()),
             ("stored_bytes", pa.int64()),
+            ("envelope", pa.string()),
             ("splits", pa.int64()),
             ("why", pa.string()),
+            ("format", pa.string()),
+            ("matching", pa.string()),
         ]
     )
     n_splits = sum(map(len, tasks))
@@ -124,6 +131,25 @@ def describe_plan(
     return pa.Table.from_pylist(rows, schema=schema), summary
 
 
+def _formats(text: bytes, settings: Settings) -> dict[str, str]:
+    """Return what the head of a file tells of its format, and how many lines of it tell so."""
+    from pipeline.recognise import decide_format, find_shares, say_shares
+
+    shares = find_shares(text, settings.formats)
+    return {
+        "format": decide_format(shares, settings.formats),
+        "matching": say_shares(shares),
+    }
+
+
+def _say_envelope(found: Found | None) -> str | None:
+    """Say what a file's lines stand in, and how many of its first ones do."""
+    if found is None:
+        return None
+    share = "as asked" if found.share is None else f"{found.share:.0%} of its first lines"
+    return f"{found.envelope.name} ({share})"
+
+
 def _why(compression: str, size: int | None, n_splits: int, plan: MapPlan, task: MapTask) -> str:
     """Say why a file is cut as it is."""
     kinds = {
@@ -138,6 +164,10 @@ def _why(compression: str, size: int | None, n_splits: int, plan: MapPlan, task:
         return kinds.get(compression, "ranges")
     if plan.expands_repeats:
         return "repeats are expanded: the line that one repeats may stand anywhere before it"
+    if task.envelope is not None and task.envelope.is_whole:
+        return (
+            "its envelopes may hold parts of lines: what they belong to shows from its begin only"
+        )
     if size is None:
         return "standard input is read once, in order"
     if task.build is not None:

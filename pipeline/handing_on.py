@@ -21,8 +21,21 @@ if TYPE_CHECKING:
     from pipeline.pseudonyms import Pseudonyms
 
 #: Options whose values name nobody, and those of which only the name is told.
-_TOLD = ("to", "by", "since", "until", "day", "year", "log_tz", "report_tz", "top", "addresses")
-_FLAGS = ("expand_repeats", "rotated", "csv_safe")
+_TOLD = (
+    "to",
+    "by",
+    "since",
+    "until",
+    "day",
+    "year",
+    "log_tz",
+    "report_tz",
+    "top",
+    "addresses",
+    "envelope",
+)
+_FLAGS = ("expand_repeats", "path_template", "rotated", "csv_safe")
+_DEFAULTS = (("to", "table"), ("envelope", "auto"))
 _HIDDEN = {
     "hosts": "--host",
     "processes": "--process",
@@ -86,7 +99,7 @@ class Veil:
             return shlex.join(["sawlog", *_hide_secrets(arguments)])
         told = ["sawlog", self._replacer.names(",".join(words))]
         for name in _TOLD:
-            if options[name] and (name, options[name]) != ("to", "table"):
+            if options[name] and (name, options[name]) not in _DEFAULTS:
                 values = options[name] if isinstance(options[name], tuple) else (options[name],)
                 told += [
                     part for one in values for part in (f"--{name.replace('_', '-')}", str(one))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import re
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, BinaryIO
 
 from pipeline.compression import detect, get_codec
@@ -12,9 +14,11 @@ from pipeline.model import Head
 from pipeline.source import open_stored
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from pathlib import Path
 
     from pipeline.compression.base import PlainReader
+    from pipeline.envelopes import Found
     from pipeline.model import SourceFile
 
 #: Plain bytes of a head at most, and stored bytes that are read for it at first.
@@ -26,6 +30,13 @@ TAIL_BYTES = 64 << 10
 _LAST_UNIT_BYTES = 256 << 10
 
 STDIN = "-"
+
+#: Lines in envelopes begin so: what has none of these needn't be looked at.
+_SIGNS = re.compile(
+    rb"^(?:\xef\xbb\xbf)?(?: *\{|__CURSOR=|\d{1,7} <\d|[^{\n]{0,200}\t\{"
+    rb"|\d{4}-\d\d-\d\dT\S{8,30} (?:std(?:out|err) |(?:<\d+>)?(?:\d )?(?:[A-Z][a-z]{2} |\d{4}-)))",
+    re.MULTILINE,
+)
 
 
 class _Replayed(io.RawIOBase):
@@ -54,7 +65,7 @@ _spooled: dict[str, Path] = {}
 def stdin_head() -> bytes:
     """Return the first stored bytes of standard input, without using them up."""
     if STDIN not in _stdin:
-        _stdin[STDIN] = _read_full(sys.stdin.buffer, HEAD_BYTES)
+        _stdin[STDIN] = read_full(sys.stdin.buffer, HEAD_BYTES)
     return _stdin[STDIN]
 
 
@@ -76,6 +87,39 @@ def stdin_stream() -> BinaryIO:
     if STDIN in _spooled:
         return _spooled[STDIN].open("rb", buffering=0)
     return _Replayed(stdin_head(), sys.stdin.buffer)  # type: ignore[return-value]
+
+
+def unwrap_head(head: Head, asked: str, now: datetime) -> Head:
+    """Return a head as the scan will see it: with what its lines stand in, and without it.
+
+    ``asked`` is what ``--envelope`` says.
+    """
+    if asked == "none" or (asked == "auto" and not _SIGNS.search(head.text)):
+        return head
+    from pipeline.envelopes import find_envelope
+
+    found = find_envelope(head.text, asked)
+    if found is None:
+        return head
+    from pipeline.peel import peel_text
+    from pipeline.stamps import latest_dated
+
+    times = peel_text(found.envelope, head.text, now, has_all_heads=True)
+    return replace(
+        head,
+        text=unwrap(head.text, found, now),
+        envelope=found,
+        wrapped=latest_dated(times, now),
+    )
+
+
+def unwrap(text: bytes, found: Found | None, now: datetime) -> bytes:
+    """Return the lines of a piece of a file without their envelopes."""
+    if found is None:
+        return text
+    from pipeline.peel import peel_text
+
+    return peel_text(found.envelope, text, now)
 
 
 def open_plain(file: SourceFile, compression: str) -> PlainReader:
@@ -115,7 +159,7 @@ def read_head(file: SourceFile) -> Head:
         reader = get_codec(compression).open(io.BytesIO(stored_head), None)
     else:
         with open_stored(file) as stored:
-            stored_head = _read_full(
+            stored_head = read_full(
                 stored, min(HEAD_BYTES, HEAD_BYTES if file.size is None else file.size)
             )
         compression = detect(stored_head)
@@ -144,7 +188,7 @@ def read_tail(file: SourceFile, compression: str) -> bytes:
     if compression == "plain" and file.size is not None:
         with open_stored(file) as stored:
             stored.seek(max(0, file.size - TAIL_BYTES))
-            return _read_full(stored, min(TAIL_BYTES, file.size))
+            return read_full(stored, min(TAIL_BYTES, file.size))
     with open_plain(file, compression) as reader:
         return _last_bytes(reader)
 
@@ -190,7 +234,7 @@ def _gzip_mtime(compression: str, head: bytes) -> int:
     return read_gzip_mtime(head)
 
 
-def _read_full(stored: BinaryIO, size: int) -> bytes:
+def read_full(stored: BinaryIO, size: int) -> bytes:
     """Read up to ``size`` bytes, also where the stream gives them in small pieces."""
     pieces = []
     while size > 0 and (piece := stored.read(size)):

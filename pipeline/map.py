@@ -8,12 +8,13 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from pipeline.at_hand import at_hand
+from pipeline.chain import Digester
 from pipeline.combine import Mapped
 from pipeline.compression import get_codec
 from pipeline.errors import DamageError, SourceError
 from pipeline.head import open_source
 from pipeline.model import Damage
-from pipeline.read import Buffers, read_ahead, read_blocks
+from pipeline.read import Buffers, Unowned, leave_out, read_ahead, read_blocks, read_pieces
 from pipeline.repeats import Expander
 from pipeline.stitch import Stitcher
 
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
     from pipeline.compression.base import PlainReader
     from pipeline.compression.seek_build import SeekIndexBuilder
     from pipeline.compression.seek_index import SeekIndex, SourceIdentity
-    from pipeline.model import Block, Split
+    from pipeline.envelopes import Envelope
+    from pipeline.model import Block, Place, Split
+    from pipeline.peel import Peeler
     from pipeline.query import MapPlan
     from pipeline.yearless import YearTable
 
@@ -82,6 +85,14 @@ class MapTask:
         Make a seek index in passing, and keep it for this state of the file.
     number : int
         Counts the tasks of a run: with it the numbers of a split's messages are its own.
+    begin : int
+        Plain bytes at the begin of the file that were mapped before; of a split that begins it.
+    is_digested : bool
+        Tell which content was read.
+    envelope : Envelope or None
+        What the lines stand in.
+    place : Place or None
+        What the path of the file tells.
     """
 
     split: Split
@@ -92,6 +103,10 @@ class MapTask:
     index: SourceIdentity | None = None
     build: SourceIdentity | None = None
     number: int = 0
+    begin: int = 0
+    is_digested: bool = False
+    envelope: Envelope | None = None
+    place: Place | None = None
 
 
 def map_split(task: MapTask) -> Mapped:
@@ -111,22 +126,35 @@ def map_split(task: MapTask) -> Mapped:
     held = at_hand(task.plan)
     held.begin()
     scanner = held.scanner
-    scanner.begin_file(url, task.years, task.number << _NUMBER_BITS)
+    scanner.begin_file(url, task.years, task.number << _NUMBER_BITS, task.place)
     stitcher = Stitcher(held, mapped.partials) if task.plan.views.stitch else None
     buffers = _buffers(task)
     offset = (split.start.plain_offset or 0) if split.start else 0
-    blocks: Iterator[Block] = read_blocks(
-        reader,
-        buffers,
-        is_first=split.start is None,
-        has_stop=split.stop is not None,
-        offset=offset,
-    )
+    blocks: Iterator[Block]
+    if task.envelope is not None and not task.envelope.is_lined:
+        blocks = read_pieces(reader, buffers)
+    else:
+        blocks = read_blocks(
+            reader,
+            buffers,
+            is_first=split.start is None,
+            has_stop=split.stop is not None,
+            offset=offset,
+        )
+    digester = None
+    if task.is_digested:
+        digester = Digester(offset)
+        blocks = digester.watch(blocks)
+    if task.begin:
+        blocks = leave_out(blocks, task.begin, buffers)
     if task.is_ahead:
         blocks = read_ahead(blocks, buffers)
+    peeler = _peeler(task)
+    if peeler is not None:
+        blocks = peeler.peel(blocks, buffers)
     expander = Expander(task.years) if task.plan.expands_repeats else None
     if expander is not None:
-        blocks = expander.expand(blocks, buffers)
+        blocks = expander.expand(blocks, buffers if peeler is None else Unowned())
     _under_way[threading.get_ident()] = split, reader
     try:
         with reader:
@@ -137,7 +165,7 @@ def map_split(task: MapTask) -> Mapped:
                     if stitcher is not None:
                         stitcher.take()
                     mapped.combine_within(task.plan)
-                if expander is None:
+                if expander is None and peeler is None:
                     buffers.give_back(block.buffer)
                 _check_cancelled()
                 if mapped.is_enough(task.plan):
@@ -166,9 +194,14 @@ def map_split(task: MapTask) -> Mapped:
         mapped.fragments[url] = stitcher.finish()
     mapped.combine_within(task.plan)
     counts.lines = scanner.counts()
+    if digester is not None:
+        counts.piece = digester.end()
     if expander is not None:
         expander.correct(counts.lines)
         counts.n_repeats_cut, counts.most_repeats = expander.n_cut, expander.most
+    if peeler is not None:
+        peeler.correct(counts.lines)
+        counts.n_peeled, counts.n_not_peeled = peeler.n_peeled, peeler.n_not_peeled
     return mapped
 
 
@@ -185,6 +218,14 @@ def _own_bytes(split: Split, stored_offset: int) -> int:
     start = split.start.stored_offset if split.start else 0
     stop = stored_offset if split.stop is None else min(stored_offset, split.stop.stored_offset)
     return max(0, stop - start)
+
+
+def _peeler(task: MapTask) -> Peeler | None:
+    if task.envelope is None:
+        return None
+    from pipeline.peel import Peeler
+
+    return Peeler(task.envelope, task.years)
 
 
 def _buffers(task: MapTask) -> Buffers:

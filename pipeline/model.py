@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from datetime import date, datetime
     from mmap import mmap
 
 #: A line longer than this many plain bytes is counted whole and its text cut here.
@@ -43,6 +44,54 @@ class SourceFile:
 
 
 @dataclass(frozen=True, slots=True)
+class Envelope:
+    """A way in which lines are wrapped; sent to every map task.
+
+    Attributes
+    ----------
+    name : str
+        As ``--envelope`` takes it, and the account gives it.
+    shape : str
+        ``json``: an object a line; ``cri`` and ``stamped``: words before the line; ``frames``: a
+        length before it; ``entries``: fields on lines of their own, an empty line behind.
+    mapping : tuple of (str, tuple of str)
+        Of ``json`` and ``entries``: of each field of
+        `pipeline.kernels.inner.FIELDS` the paths at which it may stand, best first.
+    joins : bool
+        A line may be cut into several envelopes.
+    may_be_null : bool
+        An object without text is an empty line.
+    has_prefix : bool
+        A time and a tag, each with a tab behind, may stand before the object.
+    """
+
+    name: str
+    shape: str
+    mapping: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    joins: bool = False
+    may_be_null: bool = False
+    has_prefix: bool = False
+
+    @property
+    def is_lined(self) -> bool:
+        """Each line of the file is one envelope or part of none."""
+        return self.shape in ("json", "cri", "stamped")
+
+    @property
+    def is_whole(self) -> bool:
+        """Where the lines begin shows from the begin of the file only: it must be one split."""
+        return self.joins or not self.is_lined
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The envelope of a file, and the share of its head's lines that have it (None: it was set)."""
+
+    envelope: Envelope
+    share: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Head:
     """What the first bytes of a source file tell; read once, at planning.
 
@@ -54,11 +103,38 @@ class Head:
         The first plain bytes, at most ``HEAD_BYTES``.
     gzip_mtime : int
         MTIME of the first gzip header in Unix seconds, 0 where there is none.
+    envelope : Found or None
+        What the lines of the file stand in; then ``text`` is what was taken out of it.
+    wrapped : datetime or None
+        The latest time that these envelopes tell.
     """
 
     compression: str
     text: bytes
     gzip_mtime: int = 0
+    envelope: Found | None = None
+    wrapped: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What the path of a file tells of its lines, by ``--path-template``.
+
+    Attributes
+    ----------
+    host, process : str or None
+        For lines that name none; a host called ``localhost`` is none.
+    day : date or None
+        For lines without a time stamp.
+    begin, end : datetime or None
+        The lines lie in [begin, end), but for time zones.
+    """
+
+    host: str | None = None
+    process: str | None = None
+    day: date | None = None
+    begin: datetime | None = None
+    end: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +172,14 @@ class Split:
     stop: Cut | None
 
 
+@dataclass(frozen=True, slots=True)
+class Outer:
+    """Of each line of a block: the plain bytes of its envelope, and where that begins."""
+
+    bytes: memoryview
+    offset: memoryview
+
+
 @dataclass(slots=True)
 class Block:
     """Whole lines: ``buffer[:stop]``. Only the last line of a file may lack its LF.
@@ -107,12 +191,15 @@ class Block:
     extra_bytes : int
         Bytes of the one line in this block that were left out, since it is longer than
         ``MAX_LINE_BYTES``.
+    outer : Outer or None
+        What the lines take in the file, where they were taken out of envelopes.
     """
 
     buffer: mmap | bytearray
     stop: int
     offset: int
     extra_bytes: int = 0
+    outer: Outer | None = None
 
 
 #: The kind of damage of which no file is named, but a host that should have written lines.
@@ -194,4 +281,5 @@ class Account:
     skipped: list[dict[str, str]] = field(default_factory=list)
     damaged: list[Damage] = field(default_factory=list)
     years: list[dict[str, object]] = field(default_factory=list)
+    peeled: list[dict[str, object]] = field(default_factory=list)
     seconds: float = 0.0

@@ -83,13 +83,41 @@ _LINES = (
         help="Bring forms of one address together: domains, srs, verp, batv, plus.",
     ),
     click.option(
+        "--envelope",
+        default="auto",
+        metavar="NAME",
+        help="What lines stand in: auto, none, docker, cri, …, json:message=PATH,time=PATH [auto].",
+    ),
+    click.option(
         "--expand-repeats",
         is_flag=True,
         help="Count 'message repeated N times' as the N lines that it stands for.",
     ),
 )
 
+_FORMATS = (
+    click.option(
+        "--format", metavar="NAME", help="What the sources are, whatever their heads look like."
+    ),
+    click.option(
+        "--pattern",
+        "patterns",
+        multiple=True,
+        metavar="FILE",
+        help="A format of one's own: a relation by patterns, in TOML.",
+    ),
+    click.option(
+        "--columns", metavar="COL[:TYPE],…", help="Of the relation json: level,status:int,a.b.c."
+    ),
+    click.option("--bots", metavar="FILE", help="Own rules for bot, before the built-in ones."),
+)
+
 _RUNNING = (
+    click.option(
+        "--path-template",
+        is_flag=True,
+        help="SOURCE is as 'logs/{host}/{day}/*': what lines lack is in the path.",
+    ),
     click.option("--rotated", is_flag=True, help="Take each SOURCE's rotated siblings, too."),
     click.option(
         "--duplicates",
@@ -136,6 +164,21 @@ _RUNNING = (
         multiple=True,
         metavar="KEY=VALUE",
         help="Passed to fsspec.",
+    ),
+    click.option(
+        "--state",
+        metavar="URL",
+        help="Keep partials there, and read only what is new since: see 'sawlog state'.",
+    ),
+    click.option(
+        "--retention",
+        metavar="DAYS",
+        help="With --state: forget what is older, as 400d.",
+    ),
+    click.option(
+        "--verify-content",
+        is_flag=True,
+        help="With --state: read all files, whatever their names, sizes and times say.",
     ),
     click.option(
         "--nice",
@@ -189,6 +232,7 @@ _WATCHING = (
 _GROUPS = {
     "Results": _RESULTS,
     "Which lines, and when": _LINES,
+    "What they hold": _FORMATS,
     "How it runs": _RUNNING,
     "Every night": _WATCHING,
 }

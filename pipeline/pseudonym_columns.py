@@ -26,16 +26,17 @@ if TYPE_CHECKING:
 #: Column → what it holds. Any other text may hold an address or an IP address; only numbers, times,
 #: and Postfix's own words (`_SAFE`) stay as they are.
 _KINDS = {
-    **dict.fromkeys(("sender", "recipient", "orig_to", "sasl_user"), "address"),
+    **dict.fromkeys(("sender", "recipient", "orig_to", "sasl_user", "user", "ident"), "address"),
     **dict.fromkeys(("client_ip", "relay_ip"), "ip"),
     **dict.fromkeys(("client", "helo", "relay", "failed_host"), "host"),
     "message_id": "message_id",
     **dict.fromkeys(("file", "message", "reason", "reason_group", "detail", "tally"), "text"),
+    **dict.fromkeys(("path", "query", "referer", "user_agent"), "text"),
 }
 _SAFE = frozenset(
     (
         *("severity", "facility", "event", "status", "stage", "link", "parent_link", "queue_id"),
-        *("child_id", "parent_id", "dsn"),
+        *("child_id", "parent_id", "dsn", "pattern", "outcome", "bot"),
     )
 )
 #: Stages of a line whose ``detail`` is a line of a message.
@@ -112,6 +113,7 @@ class Replacer:
             account,
             duplicates=[self._texts(one) for one in account.duplicates],
             skipped=[self._texts(one) for one in account.skipped],
+            peeled=[self._texts(one) for one in account.peeled],
             years=[self._texts(one) for one in account.years],
             damaged=[
                 replace(one, file=self._text(one.file), detail=self._text(one.detail))

@@ -6,14 +6,16 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from pipeline.errors import UsageError
+from pipeline.errors import QueryError, UsageError
+from pipeline.formats.registry import find_formats
 from pipeline.plan_cache import remembered
-from pipeline.relations import RELATIONS, STITCHED, Read, Views, plan_views
+from pipeline.relations import STITCHED, Read, Views, plan_views, relations_of
 from pipeline.sql import Plan, Query, plan_query, plan_report
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from pipeline.formats.base import Format
     from pipeline.job import Job
     from pipeline.python_job import PythonQuery
     from pipeline.settings import Settings
@@ -91,12 +93,28 @@ def plan_jobs(jobs: Sequence[Job], settings: Settings) -> tuple[MapPlan, list[Jo
     UsageError
         A job can't be split, or an option does not fit it.
     """
+    texts = [text for job in jobs for text in (job.sql(settings.by), job.tables or "")]
+    # Few queries read a format: none but those that are named need be loaded.
+    formats = find_formats(settings.formats, None if any(j.is_python for j in jobs) else texts)
+    try:
+        return _plan_over(jobs, settings, formats)
+    except QueryError:
+        every = find_formats(settings.formats)
+        if every.keys() == formats.keys():
+            raise
+        return _plan_over(jobs, settings, every)  # so that the error tells of all there are
+
+
+def _plan_over(
+    jobs: Sequence[Job], settings: Settings, formats: Mapping[str, Format]
+) -> tuple[MapPlan, list[JobPlan]]:
+    relations = relations_of(formats)
     queries: list[Query | PythonQuery] = []
     plans = []
-    reports = _plan_reports(jobs, settings)
+    reports = _plan_reports(jobs, settings, relations)
     for job in jobs:
         plan = reports.get(job.name) or _plan_job(
-            job, settings.by, _own(job, settings.parameters, jobs)
+            job, settings.by, _own(job, settings.parameters, jobs), relations
         )
         keys = tuple(settings.by or job.by) if job.by else ()
         places = tuple(_place(query, queries) for query in plan.queries)
@@ -109,9 +127,9 @@ def plan_jobs(jobs: Sequence[Job], settings: Settings) -> tuple[MapPlan, list[Jo
     ]
     where = {}
     if settings.where is not None:
-        relations = {read.relation for read in reads} or {"lines"}
-        where = {relation: _columns_of(settings.where, relation) for relation in relations}
-    views = plan_views(reads, settings, where)
+        asked = {read.relation for read in reads} or {"lines"}
+        where = {one: _columns_of(settings.where, one, relations) for one in asked}
+    views = plan_views(reads, settings, where, formats)
     if settings.expand_repeats and "offset" in views.scanned:
         raise UsageError(
             "offset is where a line stands in its file, and lines that --expand-repeats writes out "
@@ -120,7 +138,9 @@ def plan_jobs(jobs: Sequence[Job], settings: Settings) -> tuple[MapPlan, list[Jo
     return MapPlan(tuple(queries), views, settings.expand_repeats), plans
 
 
-def _plan_reports(jobs: Sequence[Job], settings: Settings) -> dict[str, Plan]:
+def _plan_reports(
+    jobs: Sequence[Job], settings: Settings, relations: Mapping[str, Mapping[str, str]]
+) -> dict[str, Plan]:
     """Plan the sections of each report together; by the section's name."""
     reports: dict[tuple[object, str], list[Job]] = {}
     for job in jobs:
@@ -133,9 +153,9 @@ def _plan_reports(jobs: Sequence[Job], settings: Settings) -> dict[str, Plan]:
             values |= job.values(_own(job, settings.parameters, jobs))
         texts = {job.name: job.sql(settings.by) for job in sections}
         plans |= remembered(
-            [tables, texts, RELATIONS, STITCHED, _told(values)],
+            [tables, texts, relations, STITCHED, _told(values)],
             "\n".join((tables, *texts.values())),
-            partial(plan_report, tables, texts, RELATIONS, values, STITCHED),
+            partial(plan_report, tables, texts, relations, values, STITCHED),
         )
     return plans
 
@@ -155,16 +175,21 @@ def _same(query: Query | PythonQuery) -> tuple[object, ...]:
     return (query.path,)
 
 
-def _plan_job(job: Job, by: Sequence[str] | None, given: Mapping[str, str]) -> Plan:
+def _plan_job(
+    job: Job,
+    by: Sequence[str] | None,
+    given: Mapping[str, str],
+    relations: Mapping[str, Mapping[str, str]],
+) -> Plan:
     if job.is_python:
         from pipeline.python_job import plan_python
 
-        return plan_python(job, RELATIONS)
+        return plan_python(job, relations)
     text, values = job.sql(by), job.values(given)
     plans = remembered(
-        [text, RELATIONS, STITCHED, _told(values)],
+        [text, relations, STITCHED, _told(values)],
         text,
-        lambda: {"": plan_query(text, RELATIONS, values, unordered=STITCHED)},
+        lambda: {"": plan_query(text, relations, values, unordered=STITCHED)},
     )
     return plans[""]
 
@@ -183,16 +208,16 @@ def _own(job: Job, given: Mapping[str, str], jobs: Sequence[Job]) -> Mapping[str
     return {name: value for name, value in given.items() if name not in elsewhere}
 
 
-def _columns_of(where: str, relation: str) -> frozenset[str]:
+def _columns_of(
+    where: str, relation: str, relations: Mapping[str, Mapping[str, str]]
+) -> frozenset[str]:
     """Return the columns that a condition names; checks it on the way."""
-    from pipeline.errors import QueryError
-
     what = "message" if relation in STITCHED else "line"
     try:
         # The line end: a comment at the end of the condition must not hide the bracket.
-        plan = plan_query(f"SELECT 1 FROM {relation} WHERE ({where}\n)", RELATIONS)
+        plan = plan_query(f"SELECT 1 FROM {relation} WHERE ({where}\n)", relations)
         # Between other brackets it must hold, too: else its own are not balanced.
-        plan_query(f"SELECT 1 FROM {relation} WHERE [{where}\n] IS NOT NULL", RELATIONS)
+        plan_query(f"SELECT 1 FROM {relation} WHERE [{where}\n] IS NOT NULL", relations)
     except QueryError as error:
         raise UsageError(f"--where takes a condition on one {what}: {error.message}") from None
     query = plan.queries[0]

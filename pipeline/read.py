@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 PIECE_BYTES = 1 << 20
 #: After the stop only the rest of one line is wanted.
 OVERRUN_BYTES = 1 << 14
+#: Bytes of a block of what is no lines, before the last piece.
+RAW_BYTES = 1 << 20
 
 
 class Buffers:
@@ -56,6 +58,13 @@ class Buffers:
     def close(self) -> None:
         """Wake whoever waits for a buffer that will never come."""
         self._free.put(None)
+
+
+class Unowned:
+    """Takes buffers back that belong to someone else."""
+
+    def give_back(self, buffer: mmap | bytearray) -> None:
+        """Do nothing: the buffer's owner knows when it is free."""
 
 
 class _ClosedError(Exception):
@@ -174,6 +183,37 @@ def read_blocks(
         raise damage
 
 
+def read_pieces(reader: PlainReader, buffers: Buffers) -> Iterator[Block]:
+    """Yield a whole file as blocks that end anywhere, in order: what is in it are no lines.
+
+    Raises
+    ------
+    DamageError
+        After what could be read before the damage.
+    """
+    offset = 0
+    while True:
+        buffer = buffers.take()
+        view, length = memoryview(buffer), 0
+        damage: DamageError | None = None
+        try:
+            while length < RAW_BYTES and (
+                n := reader.readinto(view[length : length + PIECE_BYTES])
+            ):
+                length += n
+        except DamageError as error:
+            damage = error
+        if length:
+            yield Block(buffer, length, offset)
+        else:
+            buffers.give_back(buffer)
+        offset += length
+        if damage is not None:
+            raise damage
+        if not length:
+            return
+
+
 def _emit(fill: _Fill, stop: int, buffers: Buffers) -> Generator[Block, None, _Fill]:
     """Yield the block before ``stop``; return a fresh buffer that holds the rest."""
     rest = _Fill(buffers.take(), offset=fill.offset + stop, length=fill.length - stop)
@@ -197,6 +237,21 @@ def _emit_overlong(fill: _Fill, end: int, buffers: Buffers) -> Generator[Block, 
     rest.view[: rest.length] = fill.view[end : fill.length]
     yield Block(fill.buffer, MAX_LINE_BYTES, fill.offset, extra)
     return rest
+
+
+def leave_out(blocks: Iterator[Block], begin: int, buffers: Buffers) -> Iterator[Block]:
+    """Yield blocks without the lines before a plain offset, at which a line begins."""
+    for block in blocks:
+        n_left_out = begin - block.offset
+        if n_left_out <= 0:
+            yield block
+        elif n_left_out >= block.stop:
+            buffers.give_back(block.buffer)
+        else:
+            stop = block.stop - n_left_out
+            view = memoryview(block.buffer)
+            view[:stop] = view[n_left_out : block.stop]
+            yield Block(block.buffer, stop, begin, block.extra_bytes)
 
 
 def read_ahead(blocks: Iterator[Block], buffers: Buffers, count: int = 1) -> Iterator[Block]:

@@ -23,11 +23,13 @@ from pipeline.stitch_plan import DELIVERIES, MESSAGES, StitchPlan, plan_stitch
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from pipeline.formats.base import Format
     from pipeline.pseudonyms import Pseudonyms
     from pipeline.settings import Settings
     from pipeline.sql_folds import Fold
 
-#: Relation → column → DuckDB type: what jobs can query.
+#: Relation → column → DuckDB type: what jobs can query, beside what `pipeline.formats.registry`
+#: finds.
 RELATIONS: dict[str, dict[str, str]] = {
     "lines": LINES,
     "mail": {**LINES, **MAIL},
@@ -66,6 +68,11 @@ class Read:
     fold: Fold | None = None
 
 
+def relations_of(formats: Mapping[str, Format]) -> dict[str, Mapping[str, str]]:
+    """Return the columns of every relation, those of formats included."""
+    return {**RELATIONS, **{name: {**LINES, **one.columns} for name, one in formats.items()}}
+
+
 @dataclass(frozen=True, slots=True)
 class Views:
     """What a map task must scan, and what its queries read.
@@ -84,6 +91,8 @@ class Views:
         Of Postfix lines nobody reads any but attempts to deliver.
     pseudonyms : Pseudonyms or None
         Queries see tokens in the place of addresses, logins, hosts and IP addresses.
+    formats : tuple of Format
+        Those of the relations that queries read.
     """
 
     scanned: frozenset[str]
@@ -92,12 +101,14 @@ class Views:
     reasons: str | None = None
     only_deliveries: bool = False
     pseudonyms: Pseudonyms | None = None
+    formats: tuple[Format, ...] = ()
 
 
 def plan_views(
     reads: Sequence[Read],
     settings: Settings,
     where: Mapping[str, frozenset[str]],
+    formats: Mapping[str, Format] = MappingProxyType({}),
 ) -> Views:
     """Plan the relations that some queries read.
 
@@ -109,6 +120,8 @@ def plan_views(
         Zones and filters.
     where : mapping of str to frozenset of str
         The columns that ``settings.where`` names in each relation; empty where there is none.
+    formats : mapping of str to Format
+        By the names of their relations.
 
     Raises
     ------
@@ -123,6 +136,12 @@ def plan_views(
             known = stitched.get(read.relation, frozenset())
             stitched[read.relation] = known | read.columns | filters
             selections.append(None)
+        elif read.relation == "lines" and settings.formats.only in formats:
+            one = formats[settings.formats.only or ""]
+            selections.append(_of_lines(one, read.columns | filters, settings))
+        elif read.relation in formats:
+            one = formats[read.relation]
+            selections.append(_of_format(one, read.columns | filters, settings))
         else:
             selection = _selection(read.relation, read.columns | filters, read.picked, settings)
             folding = None
@@ -151,6 +170,11 @@ def plan_views(
         settings.reasons,
         only_deliveries=stitch is None and all(map(_is_of_deliveries, picks)),
         pseudonyms=settings.pseudonyms,
+        formats=tuple(
+            one
+            for name, one in formats.items()
+            if name == settings.formats.only or any(name == read.relation for read in reads)
+        ),
     )
 
 
@@ -191,6 +215,49 @@ def _folding(read: Read, fold: Fold, filters: frozenset[str], settings: Settings
     return Folding(units, tuple(kept), over.select)
 
 
+def _filtered(
+    columns: frozenset[str], settings: Settings
+) -> tuple[frozenset[str], tuple[str, ...], tuple[str, ...]]:
+    """Return the columns with those that filters name, the bounds of time, other conditions."""
+    bounds = time_conditions(local_time(settings.zones), settings.since, settings.until)
+    conditions = (
+        *glob_condition("host", settings.hosts),
+        *glob_condition("process", settings.processes),
+        *([settings.where] if settings.where is not None else []),
+    )
+    columns |= {"host"} if settings.hosts else frozenset()
+    columns |= {"process"} if settings.processes else frozenset()
+    return columns, tuple(bounds), conditions
+
+
+def _of_format(one: Format, columns: frozenset[str], settings: Settings) -> Selection:
+    zones = settings.zones
+    columns, bounds, conditions = _filtered(columns, settings)
+    own = columns & one.columns.keys()
+    lines = scanned_columns(columns - own, zones, is_bounded=bool(bounds))
+    scanned = lines | one.scanned(own, lines)
+    select = lines_view(
+        columns - own,
+        zones,
+        bounds,
+        conditions,
+        one.expressions(own),
+        one.condition,
+        one.source(scanned),
+    )
+    return Selection(scanned, select)
+
+
+def _of_lines(one: Format, columns: frozenset[str], settings: Settings) -> Selection:
+    """Return ``lines`` with the times that a format reads: what it does not know stays as it is."""
+    columns, bounds, conditions = _filtered(columns, settings)
+    lines = scanned_columns(columns, settings.zones, is_bounded=bool(bounds))
+    scanned = lines | one.scanned(frozenset(), lines)
+    source = one.source(scanned)
+    select = lines_view(columns, settings.zones, bounds, conditions, source=source)
+    return Selection(scanned, select)
+
+
 def _selection(
     relation: str,
     columns: frozenset[str],
@@ -199,14 +266,7 @@ def _selection(
     more: Mapping[str, str] = MappingProxyType({}),
 ) -> Selection:
     zones = settings.zones
-    bounds = time_conditions(local_time(zones), settings.since, settings.until)
-    conditions = (
-        *glob_condition("host", settings.hosts),
-        *glob_condition("process", settings.processes),
-        *([settings.where] if settings.where is not None else []),
-    )
-    columns |= {"host"} if settings.hosts else frozenset()
-    columns |= {"process"} if settings.processes else frozenset()
+    columns, bounds, conditions = _filtered(columns, settings)
     scanned = scanned_columns(columns, zones, is_bounded=bool(bounds))
     if relation == "lines":
         return Selection(scanned or _ROWS, lines_view(columns, zones, bounds, conditions, more))

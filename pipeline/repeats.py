@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from mmap import mmap
 
-    from pipeline.read import Buffers
+    from pipeline.read import Buffers, Unowned
     from pipeline.scan import LineCounts
     from pipeline.yearless import YearTable
 
@@ -71,7 +71,7 @@ class Expander:
         self._lines = self._bytes = self._yearless = 0
         self.n_cut = self.most = 0
 
-    def expand(self, blocks: Iterator[Block], buffers: Buffers) -> Iterator[Block]:
+    def expand(self, blocks: Iterator[Block], buffers: Buffers | Unowned) -> Iterator[Block]:
         """Yield the text of the blocks, expanded; gives their buffers back itself."""
         for block in blocks:
             try:

@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from pipeline.executors import Executor
     from pipeline.job import Job
     from pipeline.map import MapTask
-    from pipeline.model import Head, SourceFile
+    from pipeline.model import Head, Place, SourceFile
     from pipeline.query import JobPlan, MapPlan
     from pipeline.settings import Settings
+    from pipeline.sources.template import Template
     from pipeline.years import Anchor
 
     #: The queries of a run's map tasks, and what becomes of them for each job.
@@ -46,22 +47,29 @@ class Inputs:
         Holds what is known before the first line is read.
     warnings : list of str
         To be said once, on stderr.
+    places : dict of str to Place
+        What the path of each file tells, by URL, with ``--path-template``.
     """
 
     files: list[tuple[SourceFile, Head]]
     anchors: dict[str, Anchor]
     account: Account
     warnings: list[str] = field(default_factory=list)
+    places: dict[str, Place] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class RunResult:
-    """Result tables by job, the account, and the counts of each file by URL."""
+    """Result tables by job, the account, and the counts of each file by URL.
+
+    ``latest`` is the time of the newest line, as written, in microseconds since 1970.
+    """
 
     results: dict[str, pa.Table]
     account: Account
     counts: dict[str, FileCounts]
     warnings: list[str]
+    latest: int | None = None
 
 
 def run_jobs(
@@ -102,13 +110,14 @@ def run_jobs(
     tasks = plan_tasks(inputs, plan, settings)
     merged = None
     if tasks:
-        executor = _executor(settings, tasks)
+        executor = executor_for(settings, tasks)
         merged = executor.reduce(tasks, plan, on_done)
     counts = merged.files if merged is not None else {}
-    take_counts(inputs, counts, settings)
+    take_counts(inputs, counts, settings, plan)
     results = reduce_partials(merged, plan, plans)
     inputs.account.seconds = round(time.monotonic() - begin, 3)
-    return RunResult(results, inputs.account, counts, inputs.warnings)
+    latest = [one.lines.latest for one in counts.values() if one.lines.latest is not None]
+    return RunResult(results, inputs.account, counts, inputs.warnings, max(latest, default=None))
 
 
 def stream_rows(
@@ -147,7 +156,7 @@ def stream_rows(
         limit = plan.queries[0].limit
         n_rows = 0
         if tasks:
-            executor = _executor(settings, tasks)
+            executor = executor_for(settings, tasks)
             for part in executor.stream(tasks, plan):
                 on_done(part)
                 if not _take_part(counts, part):
@@ -163,7 +172,7 @@ def stream_rows(
                     inputs.account.skipped.append(
                         {"file": file.url, "why": "the LIMIT was reached"}
                     )
-        take_counts(inputs, counts, settings)
+        take_counts(inputs, counts, settings, plan)
         inputs.account.seconds = round(time.monotonic() - begin, 3)
 
     return reduce_partials(None, plan, plans)[job.name].schema, rows(), inputs
@@ -196,12 +205,30 @@ def find_inputs(arguments: Sequence[str], settings: Settings, *, needs_all: bool
     SourceError
         Not one argument could be read.
     """
-    from pipeline.head import STDIN, read_head, read_tail, spool_stdin, stdin_head, stdin_stream
+    from pipeline.head import (
+        STDIN,
+        read_head,
+        read_tail,
+        spool_stdin,
+        stdin_head,
+        stdin_stream,
+        unwrap,
+        unwrap_head,
+    )
     from pipeline.source import find_sources
-    from pipeline.years import last_stamp, resolve_years
+    from pipeline.years import anchor_of_path, last_stamp, resolve_years
 
     if settings.year is not None and STDIN in arguments:
         spool_stdin()  # its newest line is looked for before it is read
+    templates: list[Template] = []
+    unlisted: list[SourceError] = []
+    if settings.path_template:
+        from pipeline.sources.template import expand_templates
+
+        period = (None, None) if needs_all else (settings.since, settings.until)
+        templates, arguments, unlisted = expand_templates(
+            list(arguments), *period, settings.storage_options
+        )
     with ExitStack() as stack:
         listing = find_sources(
             arguments,
@@ -212,14 +239,15 @@ def find_inputs(arguments: Sequence[str], settings: Settings, *, needs_all: bool
     account = Account()
     account.skipped = [{"file": url, "why": why} for url, why in listing.skipped]
     account.damaged = [
-        Damage(error.url, error.kind, detail=error.detail) for error in listing.failed
+        Damage(error.url, error.kind, detail=error.detail) for error in (*unlisted, *listing.failed)
     ]
+    listed, places = _places(listing.files, templates, account)
     if not settings.count_duplicates:
         account.duplicates = [
             {"file": url, "same_as": same, "kind": kind} for url, same, kind in listing.duplicates
         ]
     files: list[tuple[SourceFile, Head]] = []
-    for file in listing.files:
+    for file in listed:
         try:
             files.append((file, read_head(file)))
         except SourceError as error:
@@ -230,48 +258,63 @@ def find_inputs(arguments: Sequence[str], settings: Settings, *, needs_all: bool
     if not settings.count_duplicates and len(files) > 1:
         from pipeline.duplicates import find_duplicates
 
-        found = {one.file: one for one in find_duplicates(files)}
+        groups = _by_place(files, places)
+        found = {one.file: one for group in groups for one in find_duplicates(group)}
         for one in sorted(found.values(), key=lambda one: one.file):
             account.duplicates.append({"file": one.file, "same_as": one.same_as, "kind": one.kind})
             if one.damage is not None:
                 account.damaged.append(one.damage)
         files = [(file, head) for file, head in files if file.url not in found]
     compression = {file.url: head.compression for file, head in files}
+    files = [(file, unwrap_head(head, settings.envelope, settings.now)) for file, head in files]
+    envelopes = {file.url: head.envelope for file, head in files}
     anchors = resolve_years(
         files,
         year=settings.year,
-        newest_stamp=lambda file: last_stamp(read_tail(file, compression[file.url])),
+        newest_stamp=lambda file: last_stamp(
+            unwrap(read_tail(file, compression[file.url]), envelopes[file.url], settings.now)
+        ),
         now=settings.now,
     )
-    account.stored_bytes = sum(file.size or 0 for file in listing.files)
-    inputs = Inputs(files, anchors, account)
+    if settings.year is None:
+        anchors |= {url: told for url, place in places.items() if (told := anchor_of_path(place))}
+    account.stored_bytes = sum(file.size or 0 for file in listed)
+    inputs = Inputs(files, anchors, account, places=places)
     if not needs_all:
         _skip_out_of_range(inputs, settings)
     account.files = len(inputs.files)
     return inputs
 
 
-def plan_tasks(inputs: Inputs, plan: MapPlan, settings: Settings) -> list[list[MapTask]]:
-    """Cut the files into splits and make a map task of each; per file, in order."""
+def plan_tasks(
+    inputs: Inputs, plan: MapPlan, settings: Settings, *, needs_offset: bool = False
+) -> list[list[MapTask]]:
+    """Cut the files into splits and make a map task of each; per file, in order.
+
+    ``needs_offset``: splits must know the plain offset at which they begin.
+    """
     from pipeline.map import MapTask
     from pipeline.split import choose_target_bytes, find_index, plan_splits
     from pipeline.years import year_table
 
     kinds = [(file, head.compression) for file, head in inputs.files]
+    found = [head.envelope for _, head in inputs.files]
     target = settings.split_bytes or choose_target_bytes(kinds, settings.n_workers)
     tasks: list[list[MapTask]] = []
     n_tasks = 0
-    for file, kind in kinds:
+    for (file, kind), wrapped in zip(kinds, found, strict=True):
+        envelope = None if wrapped is None else wrapped.envelope
         identity, index = None, None
-        if settings.index and not plan.expands_repeats:
+        is_whole = plan.expands_repeats or (envelope is not None and envelope.is_whole)
+        if settings.index and not is_whole:
             identity, index = find_index(file, kind, settings.n_workers)
         splits = plan_splits(
             file,
             kind,
             target,
             is_exact=settings.split_bytes is not None,
-            needs_offset=plan.needs_offset,
-            is_whole=plan.expands_repeats,
+            needs_offset=plan.needs_offset or needs_offset,
+            is_whole=is_whole,
             index=index,
         )
         years = year_table(inputs.anchors[file.url].limit)
@@ -286,6 +329,8 @@ def plan_tasks(inputs: Inputs, plan: MapPlan, settings: Settings) -> list[list[M
                     index=None if index is None else identity,
                     build=identity if index is None else None,
                     number=n_tasks + split.index,
+                    envelope=envelope,
+                    place=inputs.places.get(file.url),
                 )
                 for split in splits
             ]
@@ -297,7 +342,9 @@ def plan_tasks(inputs: Inputs, plan: MapPlan, settings: Settings) -> list[list[M
     return tasks
 
 
-def take_counts(inputs: Inputs, counts: dict[str, FileCounts], settings: Settings) -> None:
+def take_counts(
+    inputs: Inputs, counts: dict[str, FileCounts], settings: Settings, plan: MapPlan
+) -> None:
     """Complete the account with what was read, and the warnings that follow from it.
 
     Raises
@@ -309,10 +356,19 @@ def take_counts(inputs: Inputs, counts: dict[str, FileCounts], settings: Setting
     from pipeline.years import check_years, years_entry
 
     account = inputs.account
-    for file, _ in inputs.files:
+    for file, head in inputs.files:
         of_file = counts.get(file.url)
         if of_file is None:
             continue
+        if head.envelope is not None:
+            account.peeled.append(
+                {
+                    "file": file.url,
+                    "envelope": head.envelope.envelope.name,
+                    "lines": of_file.n_peeled,
+                    "not_peeled": of_file.n_not_peeled,
+                }
+            )
         lines = of_file.lines
         account.lines += lines.lines
         account.dated_lines += lines.dated
@@ -326,14 +382,54 @@ def take_counts(inputs: Inputs, counts: dict[str, FileCounts], settings: Setting
         if of_file.n_repeats_cut:
             inputs.warnings.append(tell_cut(file.url, of_file.n_repeats_cut, of_file.most_repeats))
     account.undated_lines = account.lines - account.dated_lines
-    if settings.stop_on_damage and (new := split_known(account.damaged, settings.known_damage)[0]):
-        first = new[0]
-        raise SourceError(first.file, first.kind, first.detail)
+    stop_on_damage(account, settings)
     inputs.warnings += check_years(inputs.files, inputs.anchors, counts)
-    if account.lines and not account.dated_lines:
+    # A format may have times of its own.
+    if account.lines and not account.dated_lines and not plan.views.formats:
         inputs.warnings.append(
             "no line has a time stamp: is this a log? All lines are counted as undated."
         )
+
+
+def _places(
+    files: Sequence[SourceFile], templates: Sequence[Template], account: Account
+) -> tuple[list[SourceFile], dict[str, Place]]:
+    """Return the files that are as the templates say, and what their paths tell."""
+    if not templates:
+        return list(files), {}
+    for template in templates:
+        account.skipped += [{"file": url, "why": why} for url, why in template.skipped]
+    kept, places = [], {}
+    for file in files:
+        why: str | None = None
+        for template in templates:
+            place = template.place(file.url)
+            why = template.why_not(place)
+            if place is not None and why is None:
+                kept.append(file)
+                places[file.url] = place
+                break
+        else:
+            account.skipped.append({"file": file.url, "why": str(why)})
+    return kept, places
+
+
+def _by_place(
+    files: list[tuple[SourceFile, Head]], places: dict[str, Place]
+) -> list[list[tuple[SourceFile, Head]]]:
+    """Return the files in groups for which the paths tell the same: else equal text is not."""
+    groups: dict[object, list[tuple[SourceFile, Head]]] = {}
+    for file, head in files:
+        groups.setdefault(places.get(file.url), []).append((file, head))
+    return list(groups.values())
+
+
+def stop_on_damage(account: Account, settings: Settings) -> None:
+    """Raise SourceError where there is damage that is not known, and the run shall stop for it."""
+    if not settings.stop_on_damage:
+        return
+    for first in split_known(account.damaged, settings.known_damage)[0]:
+        raise SourceError(first.file, first.kind, first.detail)
 
 
 def _take_part(counts: dict[str, FileCounts], part: Mapped) -> bool:
@@ -349,6 +445,8 @@ def _take_part(counts: dict[str, FileCounts], part: Mapped) -> bool:
     earlier.stored_bytes += later.stored_bytes
     earlier.damage = later.damage
     earlier.is_cut = later.is_cut
+    earlier.n_peeled += later.n_peeled
+    earlier.n_not_peeled += later.n_not_peeled
     return True
 
 
@@ -365,7 +463,7 @@ def _is_streaming(plan: MapPlan, job: JobPlan) -> bool:
     )
 
 
-def _executor(settings: Settings, tasks: Sequence[Sequence[MapTask]]) -> Executor:
+def executor_for(settings: Settings, tasks: Sequence[Sequence[MapTask]]) -> Executor:
     """Return the executor; of one split alone ``inline``, where threads would only wait."""
     from pipeline.executors import get_executor
     from pipeline.map import begin_run

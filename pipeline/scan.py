@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -14,9 +15,10 @@ from pipeline.kernels.marks import FACILITIES, SEVERITIES
 from pipeline.scan_mail import MailScanner, lines_columns
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-    from pipeline.model import Block
+    from pipeline.formats.base import Format, RowReader
+    from pipeline.model import Block, Place
     from pipeline.yearless import YearTable
 
 _TYPES = {
@@ -34,7 +36,7 @@ _BITS = {
     "facility": "with_level",
 }
 _LEVELS = {"severity": SEVERITIES, "facility": FACILITIES}
-_TEXT = kernel.COLUMNS["text"]
+_EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
 _DICTIONARY = pa.dictionary(pa.int32(), pa.string())
 _LEVEL = pa.dictionary(pa.int8(), pa.string())
 
@@ -87,6 +89,8 @@ class LineScanner:
         File with the user's own rules for ``reason_class``.
     only_deliveries : bool
         Of Postfix lines, only attempts to deliver are asked for.
+    formats : sequence of Format
+        Whose columns are among ``columns``.
     """
 
     def __init__(
@@ -96,45 +100,73 @@ class LineScanner:
         reasons: str | None = None,
         *,
         only_deliveries: bool = False,
+        formats: Sequence[Format] = (),
     ) -> None:
         bits = 0
-        for name in columns | lines_columns(columns):
+        of_mail = lines_columns(columns)
+        of_formats = frozenset().union(*(one.needs for one in formats))
+        for name in columns | of_mail | of_formats:
             bits |= kernel.COLUMNS.get(name, 0)
         self.columns = [name for name in SCANNED if name in columns]
         self._scanner = kernel.Scanner(max_rows, bits)
         self._plain_bytes = 0
+        #: Columns that lack no value, since the path of the file gives one.
+        self._is_filled: dict[str, bool] = {}
+        self._row = 0  # of the block at hand: rows before those that the scanner holds
         self._file = strings([""])
         self._zeros = pa.py_buffer(bytes(4 * max_rows))
         self._fixed = {name: strings(names) for name, names in _LEVELS.items()}
         self._named: dict[str, tuple[int, pa.Array]] = {}
         self._mail = None
-        if bits & _TEXT:
+        if of_mail:
             self._mail = MailScanner(
                 self._scanner, columns, max_rows, reasons, only_deliveries=only_deliveries
             )
         fields = [(name, _arrow_type(name)) for name in self.columns]
-        self.schema = pa.schema(fields + (self._mail.fields if self._mail else []))
+        fields += self._mail.fields if self._mail else []
+        self._readers: list[RowReader] = []
+        for one in formats:
+            own = {name.partition(":")[2] for name in columns if name.startswith(f"{one.name}:")}
+            reader = one.reader(self._scanner, frozenset(own), max_rows) if own else None
+            if reader is not None:
+                self._readers.append(reader)
+                fields += [(f"{one.name}:{name}", kind) for name, kind in reader.fields]
+        self.schema = pa.schema(fields)
 
-    def begin_file(self, url: str, years: YearTable, first_number: int = 0) -> None:
+    def begin_file(
+        self, url: str, years: YearTable, first_number: int = 0, place: Place | None = None
+    ) -> None:
         """Set the file that the next blocks belong to.
 
         Parameters
         ----------
         first_number : int
             Messages are numbered from here on.
+        place : Place, optional
+            What lines lack, from the path of the file.
         """
         if self._mail is not None:
             self._mail.begin_file(first_number)
         self._scanner.begin_file(years.days, years.later, years.limit_index, years.limit_s)
+        self._is_filled = {"day": False, "process": False}
+        day, host, process = None, b"", b""
+        if place is not None:
+            day = None if place.day is None else place.day.toordinal() - _EPOCH_ORDINAL
+            host = (place.host or "").encode("utf-8", "surrogateescape")
+            process = (place.process or "").encode("utf-8", "surrogateescape")
+            self._is_filled = {"day": day is not None, "process": bool(process)}
+        self._scanner.fill(host, process, day or 0)
         self._plain_bytes = 0
         self._file = strings([clean_text(url.encode("utf-8", "surrogateescape"))])
 
     def scan(self, block: Block) -> Iterator[pa.Table]:
         """Yield tables of the block's lines; each is valid only until the next is asked for."""
         at = 0
+        self._row = 0
         while at < block.stop:
             at = self._scanner.scan(block.buffer, at, block.stop, block.offset, block.extra_bytes)
             yield self._table(block)
+            self._row += self._scanner.n_rows
         self._plain_bytes += block.stop + block.extra_bytes
 
     def counts(self) -> LineCounts:
@@ -158,6 +190,8 @@ class LineScanner:
         arrays = [self._column(name, n, block) for name in self.columns]
         if self._mail is not None:
             arrays += self._mail.scan(block)
+        for reader in self._readers:
+            arrays += reader.read(block)
         return pa.Table.from_arrays(arrays, schema=self.schema)
 
     def _column(self, name: str, n: int, block: Block) -> pa.Array:
@@ -168,15 +202,20 @@ class LineScanner:
             return pa.DictionaryArray.from_arrays(index, self._file)
         if name == "message":
             return self._messages(n, block)
+        if block.outer is not None and name in ("bytes", "offset"):
+            taken = block.outer.bytes if name == "bytes" else block.outer.offset
+            of_rows = pa.py_buffer(taken[self._row : self._row + n])
+            return pa.Array.from_buffers(pa.int64(), n, [None, of_rows])
         if name in ("host", "process"):
-            is_full = not (s.n_hostless_rows if name == "host" else s.n_undated_rows)
+            n_lack = s.n_hostless_rows if name == "host" else s.n_undated_rows
+            is_full = not n_lack or self._is_filled.get(name, False)
             valid = None if is_full else pa.py_buffer(held["hosted" if name == "host" else "dated"])
             index = pa.Array.from_buffers(pa.int32(), n, [valid, pa.py_buffer(held[name])])
             return pa.DictionaryArray.from_arrays(index, self._names(name), safe=False)
         valid = None
         if name in _BITS:
             valid = pa.py_buffer(held[_BITS[name]])
-        elif name in ("time", "day") and s.n_undated_rows:
+        elif name in ("time", "day") and s.n_undated_rows and not self._is_filled.get(name, False):
             valid = pa.py_buffer(held["dated"])
         if name in _LEVELS:
             index = pa.Array.from_buffers(pa.int8(), n, [valid, pa.py_buffer(held[name])])

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from pipeline.errors import UsageError
+from pipeline.formats.base import FormatOptions
 from pipeline.formats.syslog import Zones
 
 if TYPE_CHECKING:
@@ -36,15 +37,27 @@ class Settings:
         Rules by which addresses of mail are rewritten, see `pipeline.formats.addresses`.
     expand_repeats : bool
         Lines that stand for several are written out, see `pipeline.repeats`.
+    envelope : str
+        What lines stand in: ``auto``, ``none``, or as `pipeline.envelopes.read_envelope` takes it.
+    path_template : bool
+        Sources are templates, see `pipeline.sources.template`.
     cut_messages : bool
         Messages are made only of lines in [since, until); else a message belongs to the time of its
         first line, and all its lines count.
     statuses : frozenset of str or None
         Deliveries are made only of attempts with these outcomes; None: of all.
+    formats : FormatOptions
+        What the user says of the formats of sources.
     pseudonyms : Pseudonyms or None
         With what key addresses, logins, hosts and IP addresses become tokens.
     known_damage : tuple of KnownDamage
         Damage that neither ends a run nor makes it exit 3.
+    state : str or None
+        Directory or URL where partials are kept, see `pipeline.state`.
+    verify_content : bool
+        Read all files, whatever names, sizes and times say of them.
+    retention : timedelta or None
+        Contents whose last line is older are forgotten by the state.
     now : datetime
         Begin of the run, naive, UTC.
     """
@@ -70,10 +83,16 @@ class Settings:
     index: bool = True
     addresses: tuple[str, ...] = ()
     expand_repeats: bool = False
+    envelope: str = "auto"
+    path_template: bool = False
     cut_messages: bool = False
     statuses: frozenset[str] | None = None
+    formats: FormatOptions = field(default_factory=FormatOptions)
     pseudonyms: Pseudonyms | None = None
     known_damage: tuple[KnownDamage, ...] = ()
+    state: str | None = None
+    verify_content: bool = False
+    retention: timedelta | None = None
     now: datetime = field(default_factory=lambda: datetime.now().astimezone().replace(tzinfo=None))
 
     @property

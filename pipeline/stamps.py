@@ -28,6 +28,10 @@ _DATED = re.compile(
     _PRI + rb"(?:\d{1,2} )?"  # RFC 5424 has its version between PRI and stamp
     rb"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?=[\s.,Z+-]|$)"
 )
+# A web server's, as `pipeline.kernels.stamp.find_bracket` finds it.
+_BRACKETED = re.compile(
+    rb" \[(\d\d)/(" + "|".join(_MONTHS).encode() + rb")/(\d{4}):(\d\d):(\d\d):(\d\d) [+-]\d{4}\] \""
+)
 # A year-less line up to the end of its tag, so that nothing a sender wrote can pass as an id:
 # FreeBSD's <mail.info> may stand before the host, Solaris' [ID 1 mail.info] after the tag.
 _TAG = (
@@ -78,12 +82,19 @@ def parse_stamp(line: bytes) -> YearlessStamp | datetime | None:
             return YearlessStamp(month, day, hour, minute, second)
     elif match := _DATED.match(line):
         year, month, day, hour, minute, second = (int(part) for part in match.groups())
-        try:
-            # A leap second can't be a datetime; here nothing depends on one second.
-            return datetime(year, month, day, hour, minute, second - (second == 60))  # noqa: DTZ001
-        except ValueError:
-            return None
+        return _dated(year, month, day, hour, minute, second)
+    elif match := _BRACKETED.search(line):
+        day, year, hour, minute, second = (int(match[k]) for k in (1, 3, 4, 5, 6))
+        return _dated(year, _MONTH_NUMBERS[match[2]], day, hour, minute, second)
     return None
+
+
+def _dated(year: int, month: int, day: int, hour: int, minute: int, second: int) -> datetime | None:
+    try:
+        # A leap second can't be a datetime; here nothing depends on one second.
+        return datetime(year, month, day, hour, minute, second - (second == 60))  # noqa: DTZ001
+    except ValueError:
+        return None
 
 
 def first_stamp(text: bytes) -> YearlessStamp | datetime | None:
@@ -163,6 +174,13 @@ def find_evidence(head_text: bytes, now: datetime) -> Evidence | None:
         if credible := [time for time in times if is_credible(time, now)]:
             return Evidence(max(credible), kind)
     return None
+
+
+def latest_dated(text: bytes, now: datetime) -> datetime | None:
+    """Return the latest credible time of stamps that carry their year; None where none does."""
+    times = (parse_stamp(line) for line in text.split(b"\n"))
+    dated = (time for time in times if isinstance(time, datetime) and is_credible(time, now))
+    return max(dated, default=None)
 
 
 def is_credible(time: datetime, now: datetime) -> bool:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _HALF_YEAR = timedelta(days=183)
 _SLACK = timedelta(days=1)
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  (times as written on the lines)
-_SURE = ("dated stamps", "queue ids", "message-ids", "file name")
+_SURE = ("dated stamps", "queue ids", "message-ids", "envelope", "path", "file name")
 
 
 class LineTimes(Protocol):

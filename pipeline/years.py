@@ -9,6 +9,7 @@ evidence          anchor                                                        
 ``dated stamps``  the latest stamp with a year among the first lines                     183 days
 ``queue ids``     the latest line there with a long Postfix queue id                     183 days
 ``message-ids``   the latest line there with a message-id that cleanup made              183 days
+``envelope``      the latest time that the envelopes of the first lines tell             183 days
 ``file name``     the date in the name or path, which may be the begin of the period     35 days
 ``next file``     the first line of the next newer file of the rotated set               1 day
 ``gzip header``   MTIME, where it is not 0                                               1 day
@@ -21,7 +22,8 @@ these were UTC. The day of slack is more than any zone is off.
 
 The last four are upper bounds. Where the next file's is looser by more than half a year than the
 file's own times (the set has a gap, or the next file's own year is a wrong guess), the tighter
-one holds.
+one holds. With ``--path-template`` the end of the time that the path tells stands before all of
+them, with a day of slack: ``path``.
 """
 
 from __future__ import annotations
@@ -63,7 +65,7 @@ from pipeline.yearless import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from pipeline.model import Head, SourceFile
+    from pipeline.model import Head, Place, SourceFile
 
 __all__ = [
     "IMPOSSIBLE_DAY",
@@ -71,6 +73,7 @@ __all__ = [
     "Evidence",
     "YearTable",
     "YearlessStamp",
+    "anchor_of_path",
     "check_years",
     "evidence_of",
     "evidence_of_anchor",
@@ -139,12 +142,21 @@ def resolve_years(
     return {url: anchors[url] for url in by_url}
 
 
+def anchor_of_path(place: Place) -> Anchor | None:
+    """Return the anchor of a file whose path names its time; None where it names none."""
+    if place.end is None:
+        return None
+    return Anchor(later_by(place.end, _SLACK), "path", is_guess=False)
+
+
 def _best_anchor(file: SourceFile, head: Head, newer: Anchor | None, now: datetime) -> Anchor:
     """Return the anchor by the best evidence there is."""
     if found := find_evidence(head.text, now):
         return Anchor(
             min(found.time + _HALF_YEAR, max(found.time, now) + _SLACK), found.kind, is_guess=False
         )
+    if told := head.wrapped:
+        return Anchor(min(told + _HALF_YEAR, max(told, now) + _SLACK), "envelope", is_guess=False)
     name_date = parse_name(file.url).date
     # A name of a year or month in progress lies after now, but not by more than a year.
     if name_date and is_credible(name_date, now + timedelta(days=366)):

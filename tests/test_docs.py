@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 _ROOT = Path(__file__).parent.parent
-_DOCUMENTS = ["README.md", "jobs/README.md"]
+_DOCUMENTS = ["README.md", "jobs/README.md", "pipeline/formats/README.md"]
 
 
 def _commands(document: str) -> list[tuple[str, list[str]]]:

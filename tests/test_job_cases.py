@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.job import builtin_jobs, find_job
+from tests.support.access_logs import access_lines
 
 CASES = Path(__file__).parent / "cases" / "jobs"
 
@@ -57,20 +58,40 @@ def test_the_messages_of_the_story_were_tried_as_often_as_it_says(sawlog, demo):
     assert "0" == rows[-1]["attempts"]
 
 
+_OF_ACCESS = ("requests", "errors", "slow", "top", "bots")
+_OF_AUTH = ("signins", "failures")
+
+
+@pytest.fixture(scope="module")
+def logs(demo, tmp_path_factory):
+    """Which files a job has something to tell of."""
+    folder = tmp_path_factory.mktemp("logs")
+    (folder / "access.log").write_text("\n".join(access_lines(600)) + "\n")
+
+    def paths(name: str) -> list[Path]:
+        if name in _OF_ACCESS:
+            return [folder / "access.log"]
+        return [*demo.glob("maillog*")]
+
+    return paths
+
+
 def _choices():
     jobs = (find_job(name) for name in builtin_jobs())
     return [(job.name, choice) for job in jobs for choice in job.by_choices]
 
 
 @pytest.mark.parametrize(("name", "choice"), _choices())
-def test_what_a_job_groups_by_adds_up(sawlog, demo, name, choice):
+def test_what_a_job_groups_by_adds_up(sawlog, logs, name, choice):
     """--by any column gives one row for each of its values, and the same sum over all of them."""
     additive = {"volume": "lines", "delays": "deliveries", "warnings": "lines", "rejects": "rejects",
-                "deliveries": "deliveries", "connections": "connections", "queue": "came"}  # fmt: skip
+                "deliveries": "deliveries", "connections": "connections", "queue": "came",
+                **dict.fromkeys(_OF_ACCESS, "requests"), **dict.fromkeys(_OF_AUTH, "attempts")}  # fmt: skip
     column = additive.get(name, "messages")
 
     def rows(*by: str) -> list[dict[str, str]]:
-        ran = sawlog(name, *demo.glob("maillog*"), "--to", "csv", *by)
+        more = ("-p", "most=1000000") if name == "top" else ()
+        ran = sawlog(name, *logs(name), "--to", "csv", *more, *by)
         assert 0 == ran.code, ran.err
         return list(csv.DictReader(io.StringIO(ran.out)))
 

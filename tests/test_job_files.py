@@ -107,9 +107,15 @@ def test_every_option_with_a_long_name_is_a_key():
     assert {"queue_id", "output", "quiet", "param"} <= {
         name[2:].replace("-", "_") for option in options for name in option.opts
     }
-    # All places but those of options that are still to come.
-    flags = {name for option in options for name in option.opts}
-    assert {"state"} >= {place for place in jobfile._PLACES if f"--{place}" not in flags}
+    places = {option.opts[-1] for option in options if option.metavar in jobfile._PLACES}
+    assert places >= {
+        "--output",
+        "--account",
+        "--metrics",
+        "--reasons",
+        "--pseudonymise",
+        "--state",
+    }
 
 
 def test_two_alerts_need_two_names(sawlog, tmp_path):
@@ -263,5 +269,29 @@ def test_metrics_go_where_the_collector_looks(sawlog, tmp_path):
 
 def test_the_newest_of_no_lines():
     """A log without time stamps has no newest line."""
-    assert newest_time([None], None) is None
-    assert 1.0 == newest_time([None, 1_000_000, 5], UTC)
+    assert newest_time(None, None) is None
+    assert 1.0 == newest_time(1_000_000, UTC)
+
+
+def test_a_job_file_with_a_state(sawlog, tmp_path, monkeypatch):
+    """What earlier runs have kept is watched as well: hosts, alerts, the newest line."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "maillog").write_text("Dec 26 00:00:01 mx1 kernel: up\n")
+    (tmp_path / "n.toml").write_text(
+        'jobs = "volume"\nsources = "maillog"\nstate = "state"\nyear = 2007\nto = "csv"\n'
+        'metrics = "n.prom"\nexpect_hosts = ["mx1"]\nlog_tz = "UTC"\n'
+        'alert = "SELECT process FROM volume WHERE lines > 1"\n'
+    )
+
+    first, second = sawlog("run", "n.toml"), sawlog("run", "n.toml")
+    values = (tmp_path / "n.prom").read_text()
+    with (tmp_path / "maillog").open("a") as file:
+        file.write("Dec 26 00:00:02 mx1 kernel: up\n")
+    third = sawlog("run", "n.toml")
+
+    assert [0, 0, 4] == [first.code, second.code, third.code]
+    assert first.out == second.out
+    newest = 'sawlog_newest_line_timestamp_seconds{sawlog_job="n"}'
+    assert f"{newest} 1198627201\n" in values
+    assert 'sawlog_read_bytes{sawlog_job="n"} 0\n' in values
+    assert f"{newest} 1198627202\n" in (tmp_path / "n.prom").read_text()

@@ -22,10 +22,13 @@ _EPOCH = datetime(1970, 1, 1)
 _TABLE = year_table(datetime(2007, 12, 31, 23, 59, 59))
 
 
-def _snapshot(kernel, text: bytes, columns: int, max_rows: int) -> list[object]:
+def _snapshot(
+    kernel, text: bytes, columns: int, max_rows: int, fill: tuple[bytes, bytes, int]
+) -> list[object]:
     """Everything that a scanner lets one see after scanning a text."""
     scanner = kernel.Scanner(max_rows, columns)
     scanner.begin_file(_TABLE.days, _TABLE.later, _TABLE.limit_index, _TABLE.limit_s)
+    scanner.fill(*fill)
     buffer = bytearray(text)
     at, seen = 0, []
     while at < len(buffer):
@@ -51,12 +54,13 @@ def _snapshot(kernel, text: bytes, columns: int, max_rows: int) -> list[object]:
     text=hostile_text(),
     columns=st.sampled_from([0, 1, 1023, 64, 10, 511]),
     max_rows=st.integers(1, 9),
+    fill=st.sampled_from([(b"", b"", 0), (b"mx9", b"app", 5), (b"", b"a b", 0)]),
 )
 @settings(deadline=None)
-def test_compiled_equals_reference(text, columns, max_rows):
+def test_compiled_equals_reference(text, columns, max_rows, fill):
     """The compiled kernel and its source, interpreted, write the same bytes everywhere."""
-    assert _snapshot(reference("scan"), text, columns, max_rows) == _snapshot(
-        compiled, text, columns, max_rows
+    assert _snapshot(reference("scan"), text, columns, max_rows, fill) == _snapshot(
+        compiled, text, columns, max_rows, fill
     )
 
 

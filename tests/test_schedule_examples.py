@@ -34,7 +34,9 @@ def test_the_cron_job_of_kubernetes_runs_a_job_file_that_is_right(sawlog, tmp_pa
     log = tmp_path / "maillog"
     log.write_text("Dec 26 00:00:01 mx1 postfix/smtp[7]: 4A1B2C: to=<a@b>, status=sent (ok)\n")
     assert 0 == sawlog("schedule", job_file).code
-    ran = sawlog("run", job_file, log, "-o", tmp_path / "x.json", "--since", "2000-01-01", "-q")
+    ran = sawlog(
+        "run", job_file, log, "-o", tmp_path / "x.json", "--state", tmp_path / "state", "-q"
+    )
     assert (0, "") == (ran.code, ran.out), ran.err
 
 

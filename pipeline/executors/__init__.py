@@ -31,6 +31,14 @@ class Executor(Protocol):
             Told each split's own result as it comes, from any thread.
         """
 
+    def each(
+        self,
+        files: Sequence[Sequence[MapTask]],
+        plan: MapPlan,
+        on_done: Callable[[Mapped], None],
+    ) -> Iterator[Mapped]:
+        """Map every task and yield what the splits of each file give together, file by file."""
+
     def stream(self, files: Sequence[Sequence[MapTask]], plan: MapPlan) -> Iterator[Mapped]:
         """Map every task and yield the results one by one, in order; may be left off early."""
 

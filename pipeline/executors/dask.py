@@ -33,6 +33,17 @@ class DaskThreadsExecutor:
         on_done: Callable[[Mapped], None],
     ) -> Mapped:
         """See `pipeline.executors.Executor.reduce`."""
+        graph, tops = self._map_graph(files, plan, on_done)
+        merged: Mapped = self._get(graph, _tree(graph, "all", tops, combine_files, plan))
+        return merged
+
+    def _map_graph(
+        self,
+        files: Sequence[Sequence[MapTask]],
+        plan: MapPlan,
+        on_done: Callable[[Mapped], None],
+    ) -> tuple[dict[Any, Any], list[Any]]:
+        """Return a graph of map tasks under a tree for each file, and the tops of the trees."""
         graph: dict[Any, Any] = {}
 
         def mapped(task: MapTask) -> Mapped:
@@ -47,8 +58,24 @@ class DaskThreadsExecutor:
                 graph["map", f, k] = (mapped, task)
                 keys.append(("map", f, k))
             tops.append(_tree(graph, f"file-{f}", keys, combine_splits, plan))
-        merged: Mapped = self._get(graph, _tree(graph, "all", tops, combine_files, plan))
-        return merged
+        return graph, tops
+
+    def each(
+        self,
+        files: Sequence[Sequence[MapTask]],
+        plan: MapPlan,
+        on_done: Callable[[Mapped], None],
+    ) -> Iterator[Mapped]:
+        """See `pipeline.executors.Executor.each`: some files at a time."""
+        begin = 0
+        while begin < len(files):
+            stop, n_splits = begin, 0
+            while stop < len(files) and n_splits < 4 * self.workers:
+                n_splits += len(files[stop])
+                stop += 1
+            graph, tops = self._map_graph(files[begin:stop], plan, on_done)
+            yield from self._get(graph, tops)
+            begin = stop
 
     def stream(self, files: Sequence[Sequence[MapTask]], plan: MapPlan) -> Iterator[Mapped]:
         """See `pipeline.executors.Executor.stream`: some splits ahead, never all of them."""

@@ -26,6 +26,18 @@ class InlineExecutor:
     ) -> Mapped:
         """See `pipeline.executors.Executor.reduce`."""
         merged: Mapped | None = None
+        for of_file in self.each(files, plan, on_done):
+            merged = of_file if merged is None else combine_files([merged, of_file], plan)
+        assert merged is not None
+        return merged
+
+    def each(
+        self,
+        files: Sequence[Sequence[MapTask]],
+        plan: MapPlan,
+        on_done: Callable[[Mapped], None],
+    ) -> Iterator[Mapped]:
+        """See `pipeline.executors.Executor.each`."""
         for tasks in files:
             of_file: Mapped | None = None
             for task in tasks:
@@ -33,9 +45,7 @@ class InlineExecutor:
                 on_done(part)
                 of_file = part if of_file is None else combine_splits([of_file, part], plan)
             assert of_file is not None
-            merged = of_file if merged is None else combine_files([merged, of_file], plan)
-        assert merged is not None
-        return merged
+            yield of_file
 
     def stream(self, files: Sequence[Sequence[MapTask]], plan: MapPlan) -> Iterator[Mapped]:
         """See `pipeline.executors.Executor.stream`."""

@@ -34,6 +34,18 @@ class PoolExecutor:
     ) -> Mapped:
         """See `pipeline.executors.Executor.reduce`."""
         merged: Mapped | None = None
+        for whole in self.each(files, plan, on_done):
+            merged = whole if merged is None else combine_files([merged, whole], plan)
+        assert merged is not None
+        return merged
+
+    def each(
+        self,
+        files: Sequence[Sequence[MapTask]],
+        plan: MapPlan,
+        on_done: Callable[[Mapped], None],
+    ) -> Iterator[Mapped]:
+        """See `pipeline.executors.Executor.each`."""
         with self._pool() as pool:
             futures = [[pool.submit(map_split, task) for task in tasks] for tasks in files]
             for of_file in futures:
@@ -43,9 +55,8 @@ class PoolExecutor:
                     on_done(part)
                     whole = part if whole is None else combine_splits([whole, part], plan)
                 assert whole is not None
-                merged = whole if merged is None else combine_files([merged, whole], plan)
-        assert merged is not None
-        return merged
+                of_file.clear()  # what was handed on needn't be held
+                yield whole
 
     def stream(self, files: Sequence[Sequence[MapTask]], plan: MapPlan) -> Iterator[Mapped]:
         """See `pipeline.executors.Executor.stream`: some splits ahead, never all of them."""

@@ -56,6 +56,12 @@ SAMPLES: tuple[tuple[str, str | None, str | None, int | None, str], ...] = (
         *("mx", "(last message repeated)", None, "last message repeated 3 times"),
     ),
     ("Dec  9 04:02:11 mx -- MARK --", "mx", "(mark)", None, "-- MARK --"),
+    (
+        '192.0.2.1 - - [10/Oct/2000:13:55:36 -0700] "GET / HTTP/1.0" 200 2326',
+        *(None, "(no tag)", None),
+        '192.0.2.1 - - [10/Oct/2000:13:55:36 -0700] "GET / HTTP/1.0" 200 2326',
+    ),
+    ("2024-03-22T08:00:01Z - su[5]: x", None, "su", 5, "x"),
     ("    continued", None, None, None, "    continued"),
 )
 
@@ -103,6 +109,7 @@ def lines_view(
     conditions: tuple[str, ...] = (),
     more: Mapping[str, str] = MappingProxyType({}),
     only: str | None = None,
+    source: str = "scanned",
 ) -> str:
     """Return the SELECT that makes ``lines`` of the table ``scanned``.
 
@@ -120,6 +127,8 @@ def lines_view(
         Further columns and their SQL over ``scanned``, of a relation that adds some to ``lines``.
     only : str, optional
         SQL condition over ``scanned``: which lines belong to that relation.
+    source : str
+        What is read in the place of ``scanned``: a SELECT over it, in brackets.
     """
     made = {name: _quoted(name) for name in SCANNED}
     made["hour"] = "CAST(extract(hour FROM time) AS INTEGER)"
@@ -132,7 +141,7 @@ def lines_view(
         made["month"] = f"CAST(date_trunc('month', {local}) AS DATE)"
     picked = [f"{made[name]} AS {_quoted(name)}" for name in LINES if name in columns]
     picked += [f"{text} AS {_quoted(name)}" for name, text in more.items()]
-    select = f"SELECT {', '.join(picked) or '1'} FROM scanned"
+    select = f"SELECT {', '.join(picked) or '1'} FROM {source}"
     if only is not None:
         bounds = (only, *bounds)
     if bounds:

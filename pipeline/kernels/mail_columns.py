@@ -16,6 +16,9 @@ from pipeline.kernels.mail_names import CODES, COLUMNS, INTS, PLACES, TEMPLATES,
 
 COMPILED = cython.compiled
 
+#: Which columns there are: texts, codes, numbers, templates, the bit of each, the number of each.
+MAIL = (TEXTS, CODES, INTS, TEMPLATES, COLUMNS, PLACES)
+
 
 def _mapped(n):
     """Return n zero bytes, of which only what is written to takes memory."""
@@ -30,7 +33,8 @@ class Columns:
     counts the built columns in the order texts, codes, ints, template.
     """
 
-    def __init__(self, max_rows: cython.int, mask: cython.ulonglong):
+    def __init__(self, max_rows: cython.int, mask: cython.ulonglong, layout=MAIL):
+        TEXTS, CODES, INTS, TEMPLATES, COLUMNS, PLACES = layout
         self.max_rows = max_rows
         self.mask = mask
         self.is_clean = False

@@ -3,7 +3,7 @@
 """Find lines, time stamps, hosts, processes and messages in a block of syslog text.
 
 The rules are those of pipeline/DESIGN.md, "The lines relation". Formats: RFC 3164, RFC 5424,
-ISO 8601 / RFC 3339 stamps, and what FreeBSD and Solaris put beside them.
+ISO 8601 / RFC 3339 stamps, what FreeBSD and Solaris put beside them, and web servers' brackets.
 """
 
 import cython
@@ -38,6 +38,7 @@ COLUMNS = {
     "offset": 256,
     "utc_offset": 512,
     "text": 1024,
+    "line": 2048,
 }
 DAY = cython.declare(cython.int, 2)
 HOST = cython.declare(cython.int, 4)
@@ -49,6 +50,7 @@ BYTES = cython.declare(cython.int, 128)
 OFFSET = cython.declare(cython.int, 256)
 UTC_OFFSET = cython.declare(cython.int, 512)
 TEXT = cython.declare(cython.int, 1024)
+LINE = cython.declare(cython.int, 2048)
 
 _NO_TAG = cython.declare(cython.int, 0)
 _LAST_REPEATED = cython.declare(cython.int, 1)
@@ -134,6 +136,7 @@ class Scanner:
     _utc: cython.p_int
     _message: cython.p_int
     _text: cython.p_int  # begin and end of each message in the block, begin -1 of undated lines
+    _whole: cython.p_int  # begin and end of each line in the block, without its line end
     _severity: cython.p_uchar
     _facility: cython.p_uchar
     _dated: cython.p_uchar
@@ -143,6 +146,11 @@ class Scanner:
     _with_level: cython.p_uchar
     _bad: cython.p_int
     _full: cython.bint
+    # What lines lack, from the path of the file: codes, or -1; the day of lines without a stamp.
+    _fill: list
+    _fill_host: cython.int
+    _fill_process: cython.int
+    _fill_day: cython.int
     _stamp: Stamp
     _level: cython.int  # 8 * facility + severity of the line at hand, or -1
 
@@ -163,6 +171,7 @@ class Scanner:
         self._utc = self._ints32("utc_offset", max_rows if columns & UTC_OFFSET else 1)
         self._message = self._ints32("message", 4 * max_rows if columns & MESSAGE else 1)
         self._text = self._ints32("text", 2 * max_rows if columns & TEXT else 1)
+        self._whole = self._ints32("line", 2 * max_rows if columns & LINE else 1)
         self._bad = self._ints32("bad", 3 * max_rows if columns & MESSAGE else 1)
         self._bytes = self._ints64("bytes", max_rows if columns & BYTES else 1)
         self._offset = self._ints64("offset", max_rows if columns & OFFSET else 1)
@@ -175,6 +184,7 @@ class Scanner:
         self._with_level = self._bytes8("with_level", bits)
         self.n_rows = 0
         self._full = False
+        self.fill(b"", b"", 0)
         self.zero_counts()
 
     @cython.cfunc
@@ -225,6 +235,34 @@ class Scanner:
         self._stamp.set_years(years, later, limit_index, limit_s)
         self.zero_counts()
 
+    def fill(self, host, process, day: cython.int):
+        """Set what lines lack: a host, where none or ``localhost`` is named, a process, a day.
+
+        ``host`` and ``process`` are empty where they are not known; ``day`` is only that of lines
+        without a time stamp.
+        """
+        self._fill = [bytearray(host), bytearray(process)]
+        self._fill_day = day
+        self._fill_host = -1
+        self._fill_process = -1
+
+    @cython.cfunc
+    def _code(self, names: Interner, n: cython.int, fixed) -> cython.int:
+        """Return the code of a name that lines lack, -1 where there is none."""
+        held = self._fill[n]
+        code: cython.int
+        if not held:
+            return -1
+        if cython.compiled:
+            view: cython.uchar[::1] = held
+            code = names.code(cython.address(view[0]), 0, len(held))
+        else:
+            code = names.code(memoryview(held), 0, len(held))
+        if code < 0:  # no room: an empty interner has some
+            names.reset(fixed)
+            return self._code(names, n, fixed)
+        return code
+
     def zero_counts(self):
         """Set the counts of lines to zero."""
         self.n_lines = 0
@@ -272,6 +310,10 @@ class Scanner:
             # An empty interner has room for any name, since that is shorter than a cut line.
             self.hosts.reset()
             self.processes.reset(FIXED_PROCESSES)
+        self._fill_host = self._code(self.hosts, 0, ()) if self.columns & HOST else -1
+        self._fill_process = (
+            self._code(self.processes, 1, FIXED_PROCESSES) if self.columns & PROCESS else -1
+        )
         if cython.compiled:
             p: cython.p_uchar = cython.address(block[0])
             with cython.nogil:
@@ -296,7 +338,7 @@ class Scanner:
         end: cython.Py_ssize_t
         k: cython.Py_ssize_t
         time: cython.longlong
-        is_clean: cython.bint = not (self.columns & (MESSAGE | TEXT)) or is_ascii(p, i, stop)
+        is_clean: cython.bint = not (self.columns & (MESSAGE | TEXT | LINE)) or is_ascii(p, i, stop)
         for k in range(self.max_rows // 8 + 1):
             self._dated[k] = 0
             self._hosted[k] = 0
@@ -345,12 +387,15 @@ class Scanner:
             else:
                 self._time[row] = 0
                 if self.columns & DAY:
-                    self._day[row] = 0
+                    self._day[row] = self._fill_day
                 self.n_undated_rows += 1
             if self.columns & BYTES:
                 self._bytes[row] = end - i
             if self.columns & OFFSET:
                 self._offset[row] = offset + i
+            if self.columns & LINE:
+                self._whole[2 * row] = cython.cast(cython.int, i)
+                self._whole[2 * row + 1] = cython.cast(cython.int, e)
             row += 1
             i = end
         if extra_bytes and i == stop and row and self.columns & BYTES:
@@ -403,7 +448,11 @@ class Scanner:
                     return self._undated(p, i, e, row, is_clean)
                 self._level = pri
                 return self._line_5424(p, j, e, row, is_clean)
+        k = j
         j = self._stamp.read(p, j, e)
+        if j < 0 and pri < 0 and self._stamp.read_bracket(p, k, e):
+            # Where a web server stamps its lines there is neither host nor tag.
+            return self._put(p, i, e, row, is_clean, -1, -1, -1, -1, _NO_TAG, -1)
         if j < 0:
             return self._undated(p, i, e, row, is_clean)
         if pri >= 0:
@@ -476,6 +525,8 @@ class Scanner:
                                 self._level = found & 255
                                 k += 1 + (found >> 8)
                                 j = k + 1 if k < e and p[k] == 32 else k
+        if host >= 0 and host_end == host + 1 and p[host] == 45:
+            host = -1  # RFC 5424's "nothing": who put the line together knew no host
         return self._put(p, j, e, row, is_clean, host, host_end, tag, tag_end, process, pid)
 
     @cython.cfunc
@@ -560,7 +611,12 @@ class Scanner:
         bit: cython.uchar = 1 << (row & 7)
         if self.columns & HOST:
             self._host[row] = 0
-            if host >= 0:
+            if self._fill_host >= 0 and (
+                host < 0 or (host_end - host == 9 and begins(p, host, host_end, b"localhost", 9))
+            ):
+                self._host[row] = self._fill_host
+                self._hosted[row >> 3] |= bit
+            elif host >= 0:
                 code = self.hosts.code(p, host, host_end - host)
                 if code < 0:
                     self._full = True
@@ -575,6 +631,8 @@ class Scanner:
                 if process < 0:
                     self._full = True
                     return False
+            elif process == _NO_TAG and self._fill_process >= 0:
+                process = self._fill_process
             self._process[row] = process
         if self.columns & PID:
             self._pid[row] = 0
@@ -615,9 +673,13 @@ class Scanner:
         """Write the row of a line without a time stamp: all but its text is NULL."""
         if self.columns & HOST:
             self._host[row] = 0
-            self.n_hostless_rows += 1
+            if self._fill_host >= 0:
+                self._host[row] = self._fill_host
+                self._hosted[row >> 3] |= 1 << (row & 7)
+            else:
+                self.n_hostless_rows += 1
         if self.columns & PROCESS:
-            self._process[row] = 0
+            self._process[row] = max(self._fill_process, 0)
         if self.columns & PID:
             self._pid[row] = 0
         if self.columns & LEVEL:

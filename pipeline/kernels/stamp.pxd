@@ -10,4 +10,7 @@ cdef class Stamp:
     cdef int utc_s     # offset from UTC, NO_OFFSET where the stamp has none
     cdef bint is_yearless
     cdef Py_ssize_t read(self, unsigned char *p, Py_ssize_t i, Py_ssize_t e) noexcept nogil
+    cdef bint read_bracket(self, unsigned char *p, Py_ssize_t i, Py_ssize_t e) noexcept nogil
     cdef Py_ssize_t utc_offset(self, unsigned char *p, Py_ssize_t i, Py_ssize_t e) noexcept nogil
+
+cdef Py_ssize_t find_bracket(unsigned char *p, Py_ssize_t i, Py_ssize_t e) noexcept nogil

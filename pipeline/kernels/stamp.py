@@ -1,8 +1,11 @@
 # cython: language_level=3, boundscheck=False, wraparound=False
 # cython: cdivision=True, initializedcheck=False
-"""Read the time stamp at the begin of a line: RFC 3164, ISO 8601 / RFC 3339."""
+"""Read the time stamp of a line: RFC 3164, ISO 8601 / RFC 3339; and in brackets, of web servers."""
 
 import cython
+
+if cython.compiled:
+    from cython.cimports.libc.string import memchr
 
 COMPILED = cython.compiled
 
@@ -74,6 +77,43 @@ def _civil_day(y: cython.int, m: cython.int, d: cython.int) -> cython.int:
     yoe: cython.int = y - era * 400
     doy: cython.int = (153 * (m - 3 if m > 2 else m + 9) + 2) // 5 + d - 1
     return era * 146097 + yoe * 365 + yoe // 4 - yoe // 100 + doy - 719468
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def find_bracket(
+    p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t
+) -> cython.Py_ssize_t:
+    """Return the place of the bracket in ``c - u [10/Oct/2000:13:55:36 -0700] "GET``, or -1.
+
+    Web servers escape quotes in whatever a client wrote, so that none of it can pass as one.
+    """
+    j: cython.Py_ssize_t = i + 1
+    while j + 30 <= e:
+        if cython.compiled:
+            q: cython.p_uchar = cython.cast(cython.p_uchar, memchr(p + j, 91, e - 29 - j))
+            if q == cython.NULL:
+                return -1
+            j = q - p
+        else:
+            at = bytes(p[j : e - 29]).find(b"[")
+            if at < 0:
+                return -1
+            j += at
+        if (
+            p[j - 1] == 32
+            and p[j + 3] == 47
+            and p[j + 7] == 47
+            and p[j + 12] == 58
+            and p[j + 21] == 32
+            and p[j + 27] == 93
+            and p[j + 28] == 32
+            and p[j + 29] == 34
+        ):
+            return j
+        j += 1
+    return -1
 
 
 @cython.cclass
@@ -196,6 +236,63 @@ class Stamp:
         if i < e and (_digit(p[i]) or 65 <= p[i] <= 90 or 97 <= p[i] <= 122):
             return -1
         return i
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def read_bracket(
+        self, p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t
+    ) -> cython.bint:
+        """Read the stamp in the bracket that `find_bracket` finds; False where there is none."""
+        day: cython.int
+        month: cython.int
+        year: cython.int
+        rest: cython.int
+        hour: cython.int
+        minute: cython.int
+        second: cython.int
+        key: cython.int
+        self.utc_s = NO_OFFSET
+        i = find_bracket(p, i, e)
+        if i < 0:
+            return False
+        i += 1
+        day = _two(p, i)
+        month = _month(p, i + 3)
+        year = _two(p, i + 7)
+        rest = _two(p, i + 9)
+        hour = _two(p, i + 12)
+        minute = _two(p, i + 15)
+        second = _two(p, i + 18)
+        if (
+            day < 0
+            or day > 31
+            or month == 0
+            or year < 0
+            or rest < 0
+            or hour < 0
+            or hour > 23
+            or p[i + 14] != 58
+            or minute < 0
+            or minute > 59
+            or p[i + 17] != 58
+            or second < 0
+            or second > 60
+            or self.utc_offset(p, i + 21, i + 26) != i + 26
+        ):
+            return False
+        key = (year * 100 + rest) * 512 + month * 32 + (day & 31)
+        if key != self.iso_key:
+            self.iso_key = key
+            self.iso_date = _civil_day(year * 100 + rest, month, day)
+        self.date = self.iso_date
+        self.us = 0
+        if second == 60:
+            second = 59
+            self.us = 999999
+        self.second = (hour * 60 + minute) * 60 + second
+        self.is_yearless = False
+        return self.date != NO_DATE
 
     @cython.cfunc
     @cython.nogil

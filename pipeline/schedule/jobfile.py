@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 
 #: Keys that are no options.
 _JOBS, _SOURCES = "jobs", "sources"
-#: Options that name a place. In a job file it is seen from the file: whatever starts the run at
-#: night starts it in some other folder.
-_PLACES = frozenset({"output", "account", "metrics", "reasons", "pseudonymise", "state"})
+#: What options take that name a place. In a job file it is seen from the file: whatever starts the
+#: run at night starts it in some other folder.
+_PLACES = frozenset({"DIR", "FILE", "FILE.prom", "KEYFILE", "PATH", "URL"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,8 @@ class JobFile:
                 read = _read(option, value)
             except TypeError as error:
                 raise UsageError(f"{key} takes {error}, got {value!r}") from None
-            if key in _PLACES or (key == "cluster" and str(read).endswith(".toml")):
+            # A name may be that of a file, too: --cluster NAME|PROFILE.toml.
+            if option.metavar in _PLACES or str(read).endswith(".toml"):
                 read = [self._place(one) for one in read] if option.multiple else self._place(read)
             assert option.name is not None
             values[option.name] = read

@@ -108,6 +108,15 @@ class Store:
             raise as_source_error(folder.url, error) from error
         return [self._file(info) for _, info in sorted(found.items())]
 
+    def folders(self) -> list[str]:
+        """Return the names of the folders in the URL's folder, sorted; lists no other."""
+        try:
+            found = self._fs.ls(self._path, detail=True)
+        except Exception as error:
+            raise as_source_error(self._url, error) from error
+        paths = (str(one["name"]).rstrip("/") for one in found if one["type"] == "directory")
+        return sorted(path.rpartition("/")[2] for path in paths)
+
     def siblings(self, file: RemoteFile | None) -> list[RemoteFile]:
         """Return the files in the folder of a file, of the URL's own where there is none."""
         path = self._path if file is None else file.path

@@ -55,6 +55,8 @@ def why_not_by_content(head: bytes) -> str | None:
     for magic, why in _MAGICS:
         if head.startswith(magic):
             return why
+    if head.startswith(b"__CURSOR="):
+        return None  # journalctl -o export, where lengths in binary stand before some texts
     n_control = len(head) - len(head.translate(None, _CONTROL))
     if n_control == 0:
         return None

@@ -9,7 +9,7 @@ from pipeline.errors import UsageError
 from pipeline.text import clean
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
     from datetime import datetime, tzinfo
 
     from pipeline.model import Account
@@ -98,24 +98,21 @@ def format_metrics(
     return "\n".join(lines) + "\n"
 
 
-def newest_time(latest: Iterable[int | None], zone: tzinfo | None) -> float | None:
-    """Return the newest of some times as Unix seconds.
+def newest_time(latest: int | None, zone: tzinfo | None) -> float | None:
+    """Return the time of a line as Unix seconds.
 
     Parameters
     ----------
-    latest : iterable of int or None
-        Microseconds since 1970 as written on the lines.
+    latest : int or None
+        Microseconds since 1970 as written on the line.
     zone : tzinfo or None
-        Where they were written; None: the zone of this machine.
+        Where it was written; None: the zone of this machine.
     """
     from datetime import UTC, datetime, timedelta
 
-    known = [time for time in latest if time is not None]
-    if not known:
+    if latest is None:
         return None
-    written = datetime(1970, 1, 1, tzinfo=UTC).replace(tzinfo=zone) + timedelta(
-        microseconds=max(known)
-    )
+    written = datetime(1970, 1, 1, tzinfo=UTC).replace(tzinfo=zone) + timedelta(microseconds=latest)
     # Without a zone a datetime is of this machine.
     return written.timestamp()
 

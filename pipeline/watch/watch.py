@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.watch.alerts import Alert, check_alerts, read_alerts, run_alerts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
     from datetime import datetime, tzinfo
 
     import pyarrow as pa
@@ -82,7 +82,7 @@ class Watch:
         code: int,
         *,
         begun: datetime,
-        latest: Iterable[int | None],
+        latest: int | None,
         zone: tzinfo | None,
         n_known: int,
         results: Mapping[str, pa.Table],
@@ -93,7 +93,7 @@ class Watch:
         Parameters
         ----------
         latest, zone
-            Of the lines read, see `pipeline.watch.metrics.newest_time`.
+            Of the newest line, see `pipeline.watch.metrics.newest_time`.
         begun, n_known
             See `pipeline.watch.metrics.format_metrics`.
         """

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 #: Part of the folder's name: raise it when the files change.
-VERSION = 1
+VERSION = 2
 N_PARTS = 4
 #: Sizes up to this one also come as .bz2, .xz and .lz4, which take long to make.
 SMALL_GB = 0.1
@@ -178,6 +178,7 @@ def _write_forms(folder: Path, size_gb: float) -> None:
     one.log .gz .zst   its last line
     mb.log             its last MB
     bzip2 xz lz4       small corpora only
+    wrapped.log        each line in a JSON object, as Docker does; small corpora only
     ================== ==================================================================
     """
     source = folder / "plain.log"
@@ -192,8 +193,18 @@ def _write_forms(folder: Path, size_gb: float) -> None:
         files += [(name, 0, size) for name in ("bzip2.log.bz2", "xz.log.xz", "lz4.log.lz4")]
     with ThreadPoolExecutor(2) as threads:
         jobs = [threads.submit(_copy, source, folder / name, a, b) for name, a, b in files]
-        for job in [*jobs, threads.submit(_write_frames, source, folder)]:
+        jobs.append(threads.submit(_write_frames, source, folder))
+        if size_gb <= SMALL_GB:
+            jobs.append(threads.submit(_wrap, source, folder / "wrapped.log"))
+        for job in jobs:
             job.result()
+
+
+def _wrap(source: Path, target: Path) -> None:
+    """Put each line into an envelope, without a time: lines that have none must stay so."""
+    with source.open() as lines, target.open("w") as wrapped:
+        for line in lines:
+            wrapped.write(json.dumps({"log": line, "stream": "stdout", "n": 1}) + "\n")
 
 
 def _next_line(path: Path, offset: int) -> int:

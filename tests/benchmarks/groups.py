@@ -7,10 +7,12 @@ ratio is taken in each round; the median of the rounds counts.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
 from tests.benchmarks import peers
+from tests.benchmarks.formats import make_formats
 from tests.benchmarks.peers import sawlog
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ Round = dict[str, "Sample"]
 
 MAX_PEAK_BYTES = 400_000_000
 MAX_DEVIATION = 0.15
+_PEELED_BYTES_A_SECOND = 300e6
 MAX_REPORT_BYTES = 1_500_000
 
 
@@ -337,6 +340,44 @@ def mail_group(corpus: Corpus) -> Group:
     )
 
 
+def formats_group(corpus: Corpus) -> Group:
+    """Other formats: access logs against goaccess; JSON, sign-ins and a pattern in MB a second."""
+    made = make_formats(Path(corpus.path("plain.log")).parent, corpus.plain_bytes)
+    one, access = [str(made.one)], [str(made.access)]
+    totals = (
+        "SELECT count(*) AS n, count(DISTINCT client_ip) AS clients, count(DISTINCT path) AS paths, "
+        "count(DISTINCT referer) AS referers, count_if(status = 404) AS missing, sum(size) AS bytes "
+        "FROM access"
+    )
+    day_level = "SELECT day, level, count(*) AS n FROM {} GROUP BY ALL ORDER BY ALL"
+    pattern = ("--pattern", str(made.pattern))
+    # Seconds that the engine may take on one core, for so many MB a second.
+    second = corpus.plain_bytes / 1e6
+    alone = ("--workers", "1", "--scheduler", "inline")
+    commands = (
+        peers.job("sawlog, one line", "requests", one, *alone),
+        peers.job("requests", "requests", access, *alone),
+        peers.job("requests, all cores", "requests", access),
+        peers.sql("totals", totals, access),
+        peers.goaccess(access),
+        peers.sql("pattern", day_level.format("app"), [str(made.app)], *pattern, *alone),
+        peers.sql("json", day_level.format("json"), [str(made.json)], "--columns", "level", *alone),
+        peers.job("signins", "signins", [corpus.path("plain.log")], *alone),
+    )
+    return Group(
+        f"formats, plain {corpus.size_gb:g} GB",
+        commands,
+        (
+            Goal(_engine("requests"), second / 500),
+            Goal(_whole("totals"), 1 / 3, _whole("goaccess")),
+            Goal(_engine("pattern"), second / 100),
+            Goal(_engine("json"), None),
+            Goal(_engine("signins"), None),
+        ),
+        corpus.plain_bytes,
+    )
+
+
 def dask_group(corpus: Corpus) -> Group:
     """dask.bag, which is too slow for the larger sizes."""
     text = [corpus.path("plain.log")]
@@ -361,6 +402,22 @@ def others_group(corpus: Corpus) -> Group:
     return Group(name, tuple(commands), tuple(goals), corpus.plain_bytes)
 
 
+def envelopes_group(corpus: Corpus) -> Group:
+    """Lines in JSON: peeled, scanned and grouped on one core."""
+    wrapped = corpus.path("wrapped.log")
+    n_bytes = Path(wrapped).stat().st_size
+    return Group(
+        f"envelopes, {corpus.size_gb:g} GB",
+        (
+            peers.sawlog_wrapped("sawlog, one line", corpus.path("one.log")),
+            peers.sawlog_wrapped("sawlog", wrapped, corpus.read_truth()),
+        ),
+        # At a tiny size this is less than two starts differ.
+        (Goal(_engine("sawlog"), max(0.1, n_bytes / _PEELED_BYTES_A_SECOND)),),
+        n_bytes,
+    )
+
+
 def plan_groups(corpora: Sequence[Corpus]) -> list[Group]:
     """Return all groups for corpora in order of size.
 
@@ -382,9 +439,14 @@ def plan_groups(corpora: Sequence[Corpus]) -> list[Group]:
         ):
             groups.append(sizes_group(corpora, form, name, one_line))
     largest = max((c for c in corpora if c.size_gb <= 0.5), key=lambda c: c.size_gb, default=small)
-    groups += [mail_group(largest), pictures_group(small), dask_group(small)]
+    groups += [
+        mail_group(largest),
+        formats_group(largest),
+        pictures_group(small),
+        dask_group(small),
+    ]
     if small.has_other_compressions:
-        groups.append(others_group(small))
+        groups += [others_group(small), envelopes_group(small)]
     return groups
 
 

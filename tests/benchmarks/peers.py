@@ -6,6 +6,7 @@ import importlib.util
 import shlex
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,11 +55,35 @@ def sawlog(
     return Command(name, tuple(argv), check=check, **flags)
 
 
+def sawlog_wrapped(name: str, path: str, truth: Counts | None = None) -> Command:
+    """Return ``sawlog volume`` of lines in JSON, on one core; bytes are those of the envelopes."""
+    options = ("--envelope", "json:message=log", "--scheduler", "inline")
+    command = sawlog(name, [path], None, *options)
+    return command if truth is None else replace(command, check=_check_lines(truth))
+
+
 def job(name: str, job_name: str, paths: Sequence[str], *options: str) -> Command:
     """Return another of sawlog's jobs, started likewise."""
     argv = [sys.executable, "-m", "pipeline", job_name, *paths, "--to", "json", "-q"]
     argv += ["--workers", str(N_WORKERS), "--nice", "0", *options]
     return Command(name, tuple(argv))
+
+
+def sql(name: str, query: str, paths: Sequence[str], *options: str) -> Command:
+    """Return a query typed at the command line, started likewise."""
+    argv = [sys.executable, "-m", "pipeline", "sql", query, *paths, "--to", "json", "-q"]
+    argv += ["--workers", str(N_WORKERS), "--nice", "0", *options]
+    return Command(name, tuple(argv))
+
+
+def goaccess(paths: Sequence[str]) -> Command:
+    """Return goaccess, which reads for its dashboard's totals and panels; NCSA combined."""
+    form = '%h %^[%d:%t %^] "%r" %s %b "%R" "%u" %T'
+    line = (
+        f"exec goaccess {shlex.join(paths)} --no-progress --log-format={shlex.quote(form)} "
+        "--date-format=%d/%b/%Y --time-format=%T -o json < /dev/null"
+    )
+    return _shell("goaccess", line, ["goaccess"])
 
 
 def sawlog_pflogsumm(paths: Sequence[str]) -> Command:
@@ -148,6 +173,14 @@ def check_file(path: str, most_bytes: int) -> Callable[[bytes], None]:
 def _check_equal(truth: Counts) -> Callable[[bytes], None]:
     def check(out: bytes) -> None:
         _compare(read_counts(out), truth)
+
+    return check
+
+
+def _check_lines(truth: Counts) -> Callable[[bytes], None]:
+    def check(out: bytes) -> None:
+        counted = {key: (n_lines, 0) for key, (n_lines, _) in read_counts(out).items()}
+        _compare(counted, {key: (n_lines, 0) for key, (n_lines, _) in truth.items()})
 
     return check
 

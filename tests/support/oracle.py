@@ -20,6 +20,7 @@ _RFC3164 = re.compile(
 _ISO = re.compile(
     rb"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:[.,](\d+))?+([Zz]|[+-](?:[01]\d|2[0-3])(?::?[0-5]\d|(?!:?\d\d)))?+(?![0-9A-Za-z])"
 )
+_BRACKET = re.compile(rb"(?<= )\[(..)/(...)/(....):(..)(.)(..)(.)(..) (.{5})\] \"", re.DOTALL)
 _WS = rb"[ \t\n\r\x0b\x0c]"
 _LAST = re.compile(rb"(?:--- )?last message repeated \d+ time")
 _LEVEL = rb"([0-9A-Za-z-]{1,13})\.([0-9A-Za-z-]{1,13})"
@@ -61,6 +62,8 @@ def parse(line: bytes, year: int) -> Row:
                 return row
             return _rfc5424(row, stamp, int(pri[1]))
     stamp = _stamp(rest, year)
+    if stamp is None and not pri and (time := _bracketed(rest)):
+        row.time, row.process = time, b"(no tag)"
     if stamp is None:
         return row
     row.time, rest = stamp
@@ -80,7 +83,7 @@ def parse(line: bytes, year: int) -> Row:
         row.message = rest
         return row
     host = re.match(rb"[^ \t\n\r\x0b\x0c]+", rest)
-    row.host = host[0]
+    row.host = None if host[0] == b"-" else host[0]
     rest = re.sub(rb"\A" + _WS + rb"+", b"", rest[host.end() :])
     row.message = rest
     if _special(row, rest):
@@ -151,6 +154,26 @@ def _level(facility: bytes, severity: bytes) -> tuple[int, int] | None:
 
 def _set_level(row: Row, facility: int, severity: int) -> None:
     row.facility, row.severity = _FACILITIES[facility], _SEVERITIES[severity]
+
+
+def _bracketed(text: bytes) -> datetime | None:
+    """Return the time of a web server's line: that of the first bracket that looks like a stamp."""
+    found = _BRACKET.search(text)
+    if not found:
+        return None
+    numbers = [found[k] for k in (1, 3, 4, 6, 8)]
+    if not all(number.isdigit() for number in numbers) or found[5] + found[7] != b"::":
+        return None
+    if not re.fullmatch(rb"[+-](?:[01]\d|2[0-3])[0-5]\d", found[9]):
+        return None
+    d, y, h, mi, s = map(int, numbers)
+    us = 0
+    if s == 60:
+        s, us = 59, 999_999
+    try:
+        return datetime(y, _MONTHS.get(found[2].decode("latin-1"), 0), d, h, mi, s, us)
+    except ValueError:
+        return None
 
 
 def _stamp(text: bytes, year: int) -> tuple[datetime, bytes] | None:

@@ -93,11 +93,36 @@ def header_line(draw: st.DrawFn) -> bytes:
     return line
 
 
+_access_parts = [
+    "192.0.2.1", "2001:db8::1", "www.example.com:443", "203.0.113.4,", "-", "frank", "john doe", "caf\u00e9", "[", '"', "\\", '\\"', "\\\\",
+    "[26/Dec/2007:04:02:11 +0100]", "[29/Feb/2023:04:02:11 +0100]", "[26/Dec/2007:04:02:60 -0730]", "[26/dec/2007:04:02:11 +0100]",
+    "[26/Dec/2007:04:02:11 +9900]", '"GET / HTTP/1.1"', '"GET /a?b=c HTTP/1.1"', '"GET /a b"', '"-"', '"\\x16\\x03"', '"POST', "?", "200",
+    "404", "2326", "0.250", "rt=1.5", "request_time=0.1", "2500", '"Mozilla/5.0 (compatible; bingbot/2.0)"', "99999999999999999999",
+]  # fmt: skip
+
+
+@st.composite
+def access_line(draw: st.DrawFn) -> bytes:
+    """A line that is nearly, or really, one of a web server."""
+    parts = draw(st.lists(st.sampled_from(_access_parts), max_size=12))
+    if draw(st.booleans()):
+        parts[3:3] = [
+            "[26/Dec/2007:04:02:11 +0100]",
+            draw(st.sampled_from(['"GET / HTTP/1.1"', '"'])),
+        ]
+    line = draw(st.sampled_from([" ", " ", " ", ""])).join(parts).encode()
+    at = draw(st.integers(0, len(line)))
+    return draw(st.sampled_from([line, line, line[:at], line[:at] + b"\xff" + line[at:]]))
+
+
 @st.composite
 def hostile_text(draw: st.DrawFn) -> bytes:
     """Lines of all kinds, random bytes among them."""
     lines = draw(
-        st.lists(st.one_of(header_line(), header_line(), st.binary(max_size=30)), max_size=8)
+        st.lists(
+            st.one_of(header_line(), header_line(), access_line(), st.binary(max_size=30)),
+            max_size=8,
+        )
     )
     return draw(st.sampled_from([b"\n", b"\r\n"])).join(lines) + draw(st.sampled_from([b"", b"\n"]))
 

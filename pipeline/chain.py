@@ -1,0 +1,181 @@
+"""Which content a file has: digests of its plain bytes at fixed steps.
+
+Splits digest what they own, so a step may lie in two of them; its bytes then travel with their
+counts. Whatever the splits, the digests are those of the content alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    from pipeline.model import Block
+
+#: Plain bytes of a step.
+STEP = 1 << 16
+DIGEST_BYTES = 16
+_ZEROS = bytes(STEP)
+
+
+def digest(content: bytes | bytearray | memoryview) -> bytes:
+    """Return the digest of some bytes."""
+    from blake3 import blake3
+
+    return bytes(blake3(content).digest(length=DIGEST_BYTES))
+
+
+@dataclass(slots=True)
+class Piece:
+    """Digests of the plain bytes [start, stop) of a file.
+
+    Attributes
+    ----------
+    head : bytes
+        Before the first border between steps; all of it where there is none.
+    digests : bytearray
+        Of each whole step.
+    tail : bytes
+        Behind the last border.
+    """
+
+    start: int
+    stop: int
+    head: bytes = b""
+    digests: bytearray = field(default_factory=bytearray)
+    tail: bytes = b""
+
+    def extend(self, later: Piece) -> None:
+        """Take in the piece that follows."""
+        if later.start == later.stop:
+            return  # a split without a line
+        if self.start == self.stop:
+            self.start, self.stop = later.start, later.stop
+            self.head, self.digests, self.tail = later.head, later.digests, later.tail
+            return
+        assert self.stop == later.start, (self.stop, later.start)
+        is_past = self._is_past_border
+        self.stop = later.stop
+        if not is_past:
+            self.head += later.head
+            self.digests, self.tail = later.digests, later.tail
+            return
+        between = self.tail + later.head
+        if not later._is_past_border:
+            self.tail = between
+            return
+        if between:
+            self.digests += digest(between)
+        self.digests += later.digests
+        self.tail = later.tail
+
+    @property
+    def _is_past_border(self) -> bool:
+        return self.stop // STEP > (self.start - 1) // STEP if self.start else True
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """The digests of a content.
+
+    Attributes
+    ----------
+    length : int
+        Plain bytes.
+    digests : bytes
+        Of each whole step.
+    tail : bytes
+        Digest of what is behind them.
+    """
+
+    length: int
+    digests: bytes
+    tail: bytes
+
+    @classmethod
+    def of(cls, piece: Piece) -> Self:
+        """Return the chain of a piece that begins a file."""
+        assert piece.start == 0
+        return cls(piece.stop, bytes(piece.digests), digest(piece.tail))
+
+    @property
+    def n_steps(self) -> int:
+        """Whole steps."""
+        return self.length // STEP
+
+
+class Digester:
+    """Digests bytes that come in order.
+
+    Parameters
+    ----------
+    start : int
+        Plain offset of the first.
+    marks : collection of int
+        Plain offsets at which the digest of what lies behind the last border is wanted, too.
+    """
+
+    def __init__(self, start: int = 0, marks: Collection[int] = ()) -> None:
+        self.piece = Piece(start, start)
+        self._marks = sorted(marks)
+        self.tails: dict[int, bytes] = {}
+        self._pending = bytearray()
+
+    def watch(self, blocks: Iterator[Block]) -> Iterator[Block]:
+        """Yield blocks, digested."""
+        for block in blocks:
+            if self.piece.start == self.piece.stop and not self._pending:
+                self.piece.start = self.piece.stop = block.offset
+            self.feed(memoryview(block.buffer)[: block.stop])
+            left = block.extra_bytes  # of a line too long to be held: taken as zeros
+            while left > 0:
+                self.feed(memoryview(_ZEROS)[: min(left, STEP)])
+                left -= STEP
+            yield block
+
+    def feed(self, content: memoryview) -> None:
+        """Take in what follows."""
+        piece = self.piece
+        at = 0
+        while at < len(content):
+            take = min(STEP - piece.stop % STEP, len(content) - at)
+            part = content[at : at + take]
+            if take == STEP and not self._has_mark(piece.stop, piece.stop + STEP):
+                piece.digests += digest(part)
+                piece.stop += STEP
+            else:
+                self._pending += part
+                self._tell_marks(piece.stop, take)
+                piece.stop += take
+                if piece.stop % STEP == 0:
+                    self._close_step()
+            at += take
+
+    def end(self) -> Piece:
+        """Return what was digested."""
+        piece = self.piece
+        if piece._is_past_border:  # noqa: SLF001
+            piece.tail = bytes(self._pending)
+        else:
+            piece.head = bytes(self._pending)
+        return piece
+
+    def _close_step(self) -> None:
+        if len(self._pending) == STEP:
+            self.piece.digests += digest(self._pending)
+        else:
+            self.piece.head = bytes(self._pending)
+        self._pending = bytearray()
+
+    def _has_mark(self, start: int, stop: int) -> bool:
+        return any(start < mark <= stop for mark in self._marks)
+
+    def _tell_marks(self, start: int, n: int) -> None:
+        """Digest what is pending up to each mark that was passed."""
+        begin = start + n - len(self._pending)
+        for mark in self._marks:
+            if start < mark <= start + n:
+                pending = memoryview(self._pending)[: mark - begin] if mark % STEP else b""
+                self.tails[mark] = digest(pending)

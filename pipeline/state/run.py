@@ -1,0 +1,285 @@
+"""The story of an incremental run: what is known is reused, what is new is mapped and kept."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING
+
+from pipeline.chain import DIGEST_BYTES, STEP, Chain, Piece, digest
+from pipeline.model import Account, Cut, Damage
+from pipeline.state.keep import compact, forget, load_objects, load_partials
+from pipeline.state.ledger import HEAD_BYTES, Content, Ledger, Segment, sum_lines
+from pipeline.state.look import Due, Work, look, name_of, seen_now, use
+from pipeline.state.objects import Objects
+from pipeline.state.parts import pack_unit, plan_units
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from pipeline.combine import FileCounts, Mapped
+    from pipeline.job import Job
+    from pipeline.map import MapTask
+    from pipeline.model import Head
+    from pipeline.query import MapPlan
+    from pipeline.run import Inputs, Planned, RunResult
+    from pipeline.settings import Settings
+
+#: Objects of a unit from which on they are merged at the end of a run.
+MANY_OBJECTS = 12
+
+
+def run_incrementally(
+    jobs: Sequence[Job],
+    arguments: Sequence[str],
+    settings: Settings,
+    on_done: Callable[[Mapped], None] = lambda _: None,
+    on_found: Callable[[Inputs], None] = lambda _: None,
+    planned: Planned | None = None,
+) -> RunResult:
+    """Answer jobs over all that a state knows and the sources hold; read only what is new.
+
+    Parameters and errors are those of `pipeline.run.run_jobs`.
+
+    Raises
+    ------
+    StateError
+        The state can't be used, or another run uses it.
+    """
+    from pipeline.reduce import reduce_partials
+    from pipeline.run import RunResult, plan_queries
+
+    assert settings.state is not None
+    begin = time.monotonic()
+    plan, plans = planned or plan_queries(jobs, settings)
+    units = plan_units(plan, _told(settings))
+    objects = Objects(settings.state, settings.storage_options)
+    with objects.lease():
+        work = Work(Ledger(objects), units, Account())
+        held = load_objects(work.ledger, units, work.warnings)
+        inputs = look(work, arguments, settings)
+        on_found(inputs)
+        if inputs.files:
+            _map(work, inputs, plan, settings, on_done)
+        _note_lost(work)
+        if settings.retention is not None:
+            forget(work.ledger, settings.now - settings.retention)
+        merged = load_partials(work.ledger, units, plan, held)
+        if work.n_again:
+            work.warnings.append(
+                f"{work.n_again:,} known files are read once more: what is asked was not kept of "
+                "them"
+            )
+        if _has_many_objects(work):
+            compact(work.ledger)
+        work.ledger.save()
+        work.ledger.sweep()
+        results = reduce_partials(merged, plan, plans)
+    account = work.account
+    latest = _count(work, settings)
+    account.seconds = round(time.monotonic() - begin, 3)
+    work.warnings += [*inputs.warnings, *work.ledger.notes]
+    return RunResult(results, account, {}, work.warnings, latest)
+
+
+def _told(settings: Settings) -> list[str]:
+    """Return what partials depend on beside their question."""
+    from pathlib import Path
+
+    told = [str(settings.year), str(settings.count_duplicates)]
+    if settings.reasons is not None:
+        told.append(digest(Path(settings.reasons).read_bytes()).hex())
+    if settings.pseudonyms is not None:
+        told.append(settings.pseudonyms.tokens.text("state@key.example"))
+    return told
+
+
+# Map what is new, keep it.
+
+
+def _map(
+    work: Work,
+    inputs: Inputs,
+    plan: MapPlan,
+    settings: Settings,
+    on_done: Callable[[Mapped], None],
+) -> None:
+    from pipeline.run import executor_for, plan_tasks
+
+    due = {one.file.url: one for one in work.due}
+    files = plan_tasks(inputs, replace(plan), settings, needs_offset=True)
+    files = [_from_begin(tasks, due[tasks[0].split.file.url], work.ledger) for tasks in files]
+    executor = executor_for(settings, files)
+    for mapped in executor.each(files, plan, on_done):
+        ((url, counts),) = mapped.files.items()
+        _keep(work, due[url], mapped, counts, plan, inputs)
+
+
+def _from_begin(tasks: list[MapTask], due: Due, ledger: Ledger) -> list[MapTask]:
+    """Leave out what needs no mapping; number messages so that no other run's are the same."""
+    begin, stop = due.begin, due.stop
+    if due.head.compression == "plain" and (begin or stop is not None):
+        # The line that starts at s belongs to the split with start < s <= stop.
+        edge = Cut(begin - 1, begin - 1, begin - 1) if begin else None
+        end = None if stop is None else Cut(stop - 1, stop - 1, stop - 1)
+        first = begin - 1 if begin else -1
+        kept = []
+        for task in tasks:
+            split = task.split
+            if split.stop is not None and split.stop.stored_offset <= first:
+                continue
+            if end is not None and split.start is not None and split.start.position >= end.position:
+                continue
+            start = edge if split.start is None or split.start.position < first else split.start
+            later = (
+                end
+                if end is not None and (split.stop is None or split.stop.position > end.position)
+                else split.stop
+            )
+            kept.append(replace(task, split=replace(split, start=start, stop=later)))
+        tasks = kept or [replace(tasks[0], split=replace(tasks[0].split, start=edge, stop=end))]
+    elif begin:
+        tasks = [
+            replace(tasks[0], split=replace(tasks[0].split, start=None, stop=None), begin=begin)
+        ]
+    numbered = []
+    for task in tasks:
+        numbered.append(replace(task, number=ledger.next_number, is_digested=True))
+        ledger.next_number += 1
+    return numbered
+
+
+def _keep(
+    work: Work, due: Due, mapped: Mapped, counts: FileCounts, plan: MapPlan, inputs: Inputs
+) -> None:
+    """Write what was mapped of a file: partials first, then the chain, then the ledger."""
+    from pipeline import __version__
+    from pipeline.years import years_entry
+
+    ledger, file = work.ledger, due.file
+    work.read_bytes += counts.stored_bytes
+    piece = counts.piece
+    assert piece is not None
+    chain = _chain(due, piece, ledger)
+    if due.match.content is None and chain.length == 0:
+        if counts.damage is not None:
+            work.account.damaged.append(counts.damage)
+        elif not due.held:
+            ledger.empty[file.url] = seen_now(file)
+        return  # nothing was read: no content to remember
+    content = due.match.content or _new_content(due.head, chain)
+    segment = Segment(
+        secrets.token_hex(8),
+        due.begin,
+        chain.length,
+        asdict(counts.lines),
+        years_entry(file.url, counts.lines, inputs.anchors[file.url]),
+        __version__,
+    )
+    for unit in due.units:
+        name = f"parts/{unit.key}/{segment.id}"
+        ledger.objects.put(name, pack_unit(unit, mapped, plan, file.url))
+        segment.units[unit.key] = name
+    ledger.objects.put(content.chain_name, chain.digests)
+    content.length = chain.length
+    content.stops = [*content.stops[-7:], [chain.length, chain.tail.hex()]]
+    content.segments.append(segment)
+    if content.first is None:
+        content.first = counts.lines.first
+    damage = counts.damage
+    seen = replace(seen_now(file), held=due.held)
+    if damage is not None:
+        seen.damage = asdict(damage)
+        work.account.damaged.append(damage)
+    ledger.see(content, seen)
+    ledger.note(content)
+    use(work, content)
+
+
+def _chain(due: Due, piece: Piece, ledger: Ledger) -> Chain:
+    """Return the chain of a content with what was read of it now."""
+    content = due.match.content
+    if content is None or piece.start == 0:
+        return Chain.of(piece)
+    old = ledger.chain(content)
+    begin = due.begin
+    if piece.start == piece.stop:
+        return old
+    # Where it is mapped again from a place in its midst the match knows of another place.
+    lead = (due.match.lead if begin == content.length else None) or _lead(due, begin)
+    lead.extend(piece)
+    digests = old.digests[: begin // STEP * DIGEST_BYTES] + bytes(lead.digests)
+    return Chain(piece.stop, digests, digest(lead.tail))
+
+
+def _lead(due: Due, stop: int) -> Piece:
+    """Read what lies between the last border between steps and a place of a plain file."""
+    from pipeline.head import open_source, read_full
+
+    border = stop // STEP * STEP
+    with open_source(due.file) as stored:
+        stored.seek(border)
+        return Piece(border, stop, tail=read_full(stored, stop - border))
+
+
+def _new_content(head: Head, chain: Chain) -> Content:
+    n = min(HEAD_BYTES, chain.length, len(head.text))
+    return Content(secrets.token_hex(8), digest(head.text[:n]).hex(), n, chain.length, [], None)
+
+
+# What the result covers.
+
+
+def _note_lost(work: Work) -> None:
+    """Name contents that a unit has no partials of, and whose files are gone."""
+    for content in work.ledger.contents.values():
+        for unit in work.units:
+            covered = content.covered(unit.key)
+            if covered < content.length:
+                work.account.damaged.append(
+                    Damage(
+                        name_of(content),
+                        "lost",
+                        plain_offset=covered,
+                        detail=f"read earlier, for other questions; of its {content.length:,} "
+                        "plain bytes these are not in the result, and the file is gone",
+                    )
+                )
+                break
+
+
+def _count(work: Work, settings: Settings) -> int | None:
+    """Complete the account: the lines of all that the result covers, the bytes of this run.
+
+    Returns the time of the newest of these lines.
+    """
+    from pipeline.run import stop_on_damage
+
+    account = work.account
+    latest = []
+    unit = work.units[0].key
+    for content in work.ledger.contents.values():
+        segments = content.segments_of(unit)
+        lines = sum_lines(segments)
+        account.lines += lines.lines
+        account.dated_lines += lines.dated
+        account.plain_bytes += lines.plain_bytes
+        latest.append(lines.latest)
+        account.years += [segment.year for segment in segments[-1:]]
+    account.undated_lines = account.lines - account.dated_lines
+    account.read_bytes = work.read_bytes
+    stop_on_damage(account, settings)
+    return max((time for time in latest if time is not None), default=None)
+
+
+def _has_many_objects(work: Work) -> bool:
+    for unit in work.units:
+        names = {
+            segment.units[unit.key]
+            for _, segment in work.ledger.all_segments()
+            if unit.key in segment.units
+        }
+        if len(names) > MANY_OBJECTS:
+            return True
+    return False
