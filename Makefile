@@ -10,7 +10,7 @@ install: $(READY)
 
 $(READY): pyproject.toml setup.py constraints.txt $(wildcard pipeline/kernels/*.py pipeline/kernels/*.pxd)
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install -q -c constraints.txt -e '.[report,test,dev]'
+	$(BIN)/pip install -q -c constraints.txt -e '.[report,ssh,slurm,test,dev]'
 	@$(BIN)/python -m pipeline.kernels
 	@touch $@
 

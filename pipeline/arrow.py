@@ -34,3 +34,17 @@ def strings(texts: Sequence[str]) -> pa.Array:
 def clean_text(text: bytes) -> str:
     """Decode; bytes that are not UTF-8 become U+FFFD, since DuckDB must never see them."""
     return text.decode("utf-8", "replace")
+
+
+def pack_table(table: pa.Table) -> pa.Buffer:
+    """Return a table as bytes; pickling it would take what it is a slice of along."""
+    sink = pa.BufferOutputStream()
+    options = pa.ipc.IpcWriteOptions(compression="lz4")
+    with pa.ipc.new_stream(sink, table.schema, options=options) as stream:
+        stream.write_table(table)
+    return sink.getvalue()
+
+
+def unpack_table(packed: pa.Buffer) -> pa.Table:
+    """Return the table that `pack_table` packed."""
+    return pa.ipc.open_stream(packed).read_all()

@@ -104,11 +104,34 @@ def _say(text: str) -> None:
 
 
 class _Commands(clicks.Group):
-    """The commands; any other first word is a job, or several of them."""
+    """The commands; any other first word is a job, or several of them, or a log to look at."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; a source in its place stands for the overview."""
+        if args and args[0] not in self.commands and _is_source(args[0]):
+            args = ["overview", *args]
+        return super().resolve_command(ctx, args)
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         known = super().get_command(ctx, name)
         return known if known is not None else _job_command(name)
+
+
+def _is_source(word: str) -> bool:
+    """Tell whether a first word names a log; what is a job, too, is the job."""
+    if word == "-" or "://" in word:
+        return True
+    if word.endswith((".sql", ".py")):
+        return False
+    if "/" in word or any(character in word for character in "*?["):
+        return True
+    from pathlib import Path
+
+    from pipeline.job import builtin_jobs
+
+    return Path(word).exists() and not set(word.split(",")) <= builtin_jobs().keys()
 
 
 @clicks.group(
@@ -121,7 +144,10 @@ def commands() -> None:
     """Crunch months of rotated, compressed logs into tables per day and per process.
 
     JOB is a built-in job (`sawlog jobs` lists them), a path to an .sql or .py file, or one of the
-    commands below. SOURCE is a file, a directory, a glob, an fsspec URL, or - for standard input.
+    commands below; without one, the first screen tells what is in the logs, what changed and why.
+    SOURCE is a file, a directory, a glob, an fsspec URL, or - for standard input.
+
+        sawlog /var/log/maillog*
 
         sawlog volume /var/log/maillog*
     """
@@ -136,8 +162,9 @@ def _job_command(names: str) -> click.Command:
     parameters = {p.name: p for job in jobs for p in job.parameters}
 
     @clicks.command(names, help="\n\n".join(map(_describe, asked)))
+    @_compare_option
     @shared_options
-    def run(**options: Any) -> int:
+    def run(compare: str | None, **options: Any) -> int:
         given = {name: options.pop(_OWN + name, None) for name in parameters}
         options["parameters"] = (
             *options["parameters"],
@@ -145,7 +172,7 @@ def _job_command(names: str) -> click.Command:
         )
         title = " · ".join(job.question if job.sections else job.name for job in asked)
         name = click.get_current_context().info_name or names
-        return _run_jobs(jobs, options, title=title, name=name)
+        return _run_jobs(jobs, compare, title=title, name=name, **options)
 
     # What is taken can be set with -p.
     taken = {name for option in run.params for name in option.opts} | {*_HELP}
@@ -160,17 +187,33 @@ def _job_command(names: str) -> click.Command:
     return run
 
 
-def _run_jobs(jobs: Sequence[Job], options: dict[str, Any], **named: str) -> int:
-    """Run jobs; return the exit code, in the codes that are wanted."""
-    from pipeline.commands import run_jobs_command
+_compare_option = click.option(
+    "--compare",
+    metavar="previous|A..B",
+    help="Beside each number what it was: in the period before, or from day A to B.",
+)
 
+
+def _run_jobs(jobs: Sequence[Job], compare: str | None, **options: Any) -> int:
+    """Run jobs; return the exit code, in the codes that are wanted."""
     if options["exit_codes"] == "own":
-        return run_jobs_command(jobs, **named, **options)
+        return _run_or_compare(jobs, compare, **options)
     try:
-        return _OF_NAGIOS[run_jobs_command(jobs, **named, **options)]
+        return _OF_NAGIOS[_run_or_compare(jobs, compare, **options)]
     except SawlogError as error:
         _say(f"sawlog: {error}")
         return _NAGIOS_UNKNOWN
+
+
+def _run_or_compare(jobs: Sequence[Job], compare: str | None, **options: Any) -> int:
+    if compare is None:
+        from pipeline.commands import run_jobs_command
+
+        return run_jobs_command(jobs, **options)
+    from pipeline.investigation.compare_command import run_compare_command
+
+    options.pop("name", None)
+    return run_compare_command(jobs, compare=compare, **options)
 
 
 def _of_parameter(parameter: Parameter) -> str:
@@ -188,12 +231,13 @@ def _describe(job: Job) -> str:
 
 @commands.command("sql")
 @click.argument("query")
+@_compare_option
 @shared_options
-def sql_command(query: str, **options: Any) -> int:
+def sql_command(query: str, compare: str | None, **options: Any) -> int:
     """Ask a question typed as SQL: SELECT … FROM lines … ."""
     from pipeline.job import sql_job, with_sections
 
-    return _run_jobs(with_sections([sql_job("sql", query)]), options)
+    return _run_jobs(with_sections([sql_job("sql", query)]), compare, **options)
 
 
 @commands.command("files")
@@ -306,6 +350,64 @@ def formats_command(arguments: tuple[str, ...], to: str) -> int:
     return run_formats_check(arguments[1:])
 
 
+@commands.command("extract")
+@click.option(
+    "-d", "directory", required=True, metavar="DIR", help="New folder for the files; all or none."
+)
+@click.option(
+    "--compress",
+    type=click.Choice(("none", "gz", "zst")),
+    default="zst",
+    metavar="none|gz|zst",
+    help="gz and zst are cut at line ends, so that they split well [zst].",
+)
+@shared_options
+def extract_command(*, directory: str, compress: str, **options: Any) -> int:
+    """Split logs into a file for each value of --by [day,process], byte for byte.
+
+    --by takes any columns of lines and mail; with `--by none` each file is written anew as one
+    that splits well.
+
+        sawlog extract /var/log/maillog* --by day,process -d by-day
+    """
+    from pipeline.extract_command import run_extract_command
+
+    return run_extract_command(directory=directory, compress=compress, **options)
+
+
+@commands.command("trace")
+@click.option("--login", "logins", multiple=True, metavar="NAME", help="What NAME sent.")
+@click.option("-e", "regexes", multiple=True, metavar="REGEX", help="Lines with this in them.")
+@click.option("--queries", "queries_path", metavar="FILE", help="A query in each line.")
+@click.option(
+    "--match",
+    type=click.Choice(("sender", "recipient", "any")),
+    default="any",
+    help="Where an address is looked for [any].",
+)
+@click.option(
+    "--limit",
+    type=click.IntRange(0),
+    default=1000,
+    metavar="N",
+    help="Lines that a terminal shows at most; 0: all [1000].",
+)
+@shared_options
+def trace_command(sources: Sequence[str], **options: Any) -> int:
+    """Tell the whole story of messages: all lines of theirs and of those tied to them, in order.
+
+    The first SOURCE is the QUERY, unless --login, -e or --queries gives one: a queue id, an
+    address, @domain, a message-id, a client's name, an IP address or a network. -o DIR/ makes a
+    folder to hand over: the lines, the sources with their SHA-256, the account. Exit 5: nothing was
+    found, and everything was read.
+
+        sawlog trace 90442C9CB29 /var/log/maillog*
+    """
+    from pipeline.trace_command import run_trace_command
+
+    return run_trace_command(sources, **options)
+
+
 class _Raw(click.Command):
     """A command that reads its arguments itself."""
 
@@ -320,6 +422,68 @@ def pflogsumm_command(arguments: Sequence[str]) -> int:
     from pipeline.pflogsumm_command import run_pflogsumm_command
 
     return run_pflogsumm_command(arguments)
+
+
+@commands.group("cluster")
+def cluster_commands() -> None:
+    """Look at a cluster before a long run."""
+
+
+@cluster_commands.command("check")
+@click.option("--cluster", metavar="NAME|FILE", help="Start this one, look at it, and stop it.")
+@click.option("--scheduler", metavar="URL", help="Look at the one that runs at tls://HOST:PORT.")
+@click.option("--insecure", is_flag=True, help="Without encryption.")
+@click.option(
+    "--storage-option",
+    "storage_options",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Passed to fsspec.",
+)
+@click.option("--to", type=click.Choice(FORMATS), default="table", help="What goes to stdout.")
+@click.argument("sources", nargs=-1, metavar="[SOURCE…]")
+def cluster_check_command(**options: Any) -> int:
+    """Compare versions, memory and clocks of all workers; tell whether they can read SOURCE."""
+    from pipeline.cluster_command import run_cluster_check
+
+    return run_cluster_check(**options)
+
+
+@commands.command("overview")
+@shared_options
+def overview_command(**options: Any) -> int:
+    """Show on one screen what is in the logs, what changed, why, and what to ask next.
+
+    `sawlog SOURCE…` is the same. Any log will do; where Postfix wrote it, messages that are tried
+    again and again, the queue and the cause are told, too. --to json has all of it as tables.
+    """
+    from pipeline.investigation.overview_command import run_overview_command
+
+    return run_overview_command(commands=set(commands.commands) | {"mail", "volume"}, **options)
+
+
+@commands.command("surge")
+@click.option("--before", metavar="A..B", help="Compare this period …")
+@click.option("--after", metavar="C..D", help="… with this one; alone: with all before it.")
+@shared_options
+def surge_command(**options: Any) -> int:
+    """Find when the volume changed, and what carried it: processes, hosts, reasons, senders, ids.
+
+    The volume of each day (--by hour: of each hour) is looked at on a logarithmic scale; with three
+    weeks or more, weekdays lose what sets them apart. A change is a new level that holds for two
+    days (three where weekdays are not known; the newest day may stand alone, if it is twice as
+    high), differs by a factor of 1.3 and by three deviations of the noise, measured by the median
+    difference of neighbours, and is worth its price among all ways to cut the series. Days that
+    the log holds in part count by what is usual at these hours.
+
+    Shares are of the growth, or of the drop. With --before A..B and --after C..D these periods are
+    compared: days (2007-12-26..2007-12-31), or times at full hours. Any log will do; where Postfix
+    wrote it, failed attempts, senders and refusals are told, too. --to csv is the table of what
+    grew; --to json has all tables.
+    """
+    from pipeline.investigation.surge_command import run_surge_command
+
+    return run_surge_command(**options)
 
 
 @commands.command("jobs")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import pyarrow as pa
 
 from pipeline import duck
+from pipeline.arrow import pack_table, unpack_table
 from pipeline.relations import STITCHED
 from pipeline.scan import LineCounts
 from pipeline.sql import Query
@@ -67,6 +69,29 @@ class Mapped:
         """Return the partials of nothing yet, of one file."""
         return cls([[[] for _ in query.branches] for query in plan.queries], {url: FileCounts()})
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pack partials for another process, without what they are slices of."""
+        packed = [[[pack_table(t) for t in tables] for tables in b] for b in self.partials]
+        return _unpack_mapped, (packed, self.files, self.fragments)
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes that are in memory."""
+        tables = [table for branches in self.partials for tables in branches for table in tables]
+        fragments = sum(one.held_bytes for one in self.fragments.values())
+        return int(sum(table.nbytes for table in tables)) + fragments
+
+    def copy(self) -> Mapped:
+        """Return the same partials; merging others into them does not change these."""
+        partials = [[[*tables] for tables in branches] for branches in self.partials]
+        fragments = {url: one.copy() for url, one in self.fragments.items()}
+        return Mapped(partials, deepcopy(self.files), fragments)
+
+    def order_by_time(self) -> list[str]:
+        """Return the files by the time of their first line: however they are named."""
+        firsts = {url: counts.lines.first for url, counts in self.files.items()}
+        return sorted(firsts, key=lambda url: (firsts[url] is None, firsts[url] or 0, url))
+
     def is_enough(self, plan: MapPlan) -> bool:
         """Tell whether every query has as many rows as its LIMIT lets through."""
         return all(
@@ -91,6 +116,15 @@ class Mapped:
                     len(tables) >= COMBINE_EVERY and 2 * n_later > len(tables[0])
                 ):
                     tables[:] = [combine_tables(tables, query, branch)]
+
+
+def _unpack_mapped(
+    packed: list[list[list[pa.Buffer]]],
+    files: dict[str, FileCounts],
+    fragments: dict[str, Fragments],
+) -> Mapped:
+    partials = [[[unpack_table(t) for t in tables] for tables in b] for b in packed]
+    return Mapped(partials, files, fragments)
 
 
 def combine_splits(parts: Sequence[Mapped], plan: MapPlan) -> Mapped:

@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from cluster.profile import Profile
     from pipeline.job import Job
-    from pipeline.model import Account, KnownDamage
-    from pipeline.outputs.model import About, Letter, Occasion
+    from pipeline.model import Account, KnownDamage, Letter
+    from pipeline.outputs.model import About, Occasion
     from pipeline.run import Planned, RunResult
     from pipeline.settings import Settings
     from pipeline.watch.watch import Watch
@@ -43,10 +44,9 @@ def run_jobs_command(
 
     names = [job.name for job in jobs]
     watch = _watch(name or ",".join(names), options)
-    settings = begin(sources, options)
-    _check_outputs(sources, options, names)
+    settings = begin(sources, options, is_watched=True)
+    check_written(sources, options, names)
     check_format(options["to"], names)
-    letter = _letter(options)
     jobs = [*jobs, *(watch.jobs if watch else [])]
     planned = plan_queries(jobs, settings)
     if watch and watch.alerts and not any(job.is_python for job in jobs):
@@ -62,7 +62,7 @@ def run_jobs_command(
         code = _stream(planned, sources, settings, options)
         if code is not None:
             return code
-    progress = _progress(options)
+    progress = progress_of(options)
     try:
         done = _runner(settings)(
             jobs, sources, settings, progress.take, progress.plan, planned=planned
@@ -78,8 +78,8 @@ def run_jobs_command(
     command = veil.command(sys.argv[1:], names, sources, options)
     results = {name: veil.table(table) for name, table in done.results.items()}
     fired = watch.ask(results) if watch else {}
-    occasion = _occasion(settings, account, warnings, command)
-    occasion = replace(occasion, title=title, alerts=fired, letter=letter)
+    occasion = occasion_of(settings, account, warnings, command)
+    occasion = replace(occasion, title=title, alerts=fired)
     _show(results, settings, options, veil.about(_about(planned)), occasion)
     for told in watch.tell(fired) if watch else []:
         print(told, file=sys.stderr)
@@ -88,13 +88,6 @@ def run_jobs_command(
     if watch and watch.metrics:
         _write_metrics(watch, code, account, done, results, fired, settings)
     return code
-
-
-def _refuse_watching(command: str, options: dict[str, Any]) -> None:
-    if _watch(command, options):
-        raise UsageError(
-            f"{command} has no results to watch: --alert, --expect-hosts and --metrics are for jobs"
-        )
 
 
 def _watch(name: str, options: dict[str, Any]) -> Watch | None:
@@ -181,9 +174,10 @@ def _show(
     render(results, options["to"], sys.stdout, occasion=occasion, **shared)
 
 
-def _occasion(
+def occasion_of(
     settings: Settings, account: Account, warnings: Sequence[str], command: str
 ) -> Occasion:
+    """Return what a report says of the run."""
     from pipeline.account import account_warnings
     from pipeline.outputs.model import Occasion
     from pipeline.text import escape_visibly
@@ -196,6 +190,7 @@ def _occasion(
             *account_warnings(account, settings.known_damage),
             *map(escape_visibly, warnings),
         ),
+        letter=settings.letter,
     )
 
 
@@ -208,7 +203,9 @@ def _stream(
 
     veil = Veil(settings.pseudonyms)
     # Rows on a terminal show by themselves how far the run is.
-    progress = _progress({**options, "no_progress": options["no_progress"] or sys.stdout.isatty()})
+    progress = progress_of(
+        {**options, "no_progress": options["no_progress"] or sys.stdout.isatty()}
+    )
     try:
         streamed = stream_rows(planned, sources, settings, progress.take, progress.plan)
         if streamed is None:
@@ -227,16 +224,14 @@ def run_files_command(sources: Sequence[str], *, quick: bool, **options: Any) ->
     from pipeline.outputs.model import About
     from pipeline.run import find_inputs, run_jobs
 
-    _refuse_watching("files", options)
     settings = begin(sources, options)
-    _check_outputs(sources, options, ["files"])
-    letter = _letter(options)
+    check_written(sources, options, ["files"])
     inputs = find_inputs(sources, settings)
     if quick:
         table = describe_quickly(inputs)
         account, warnings = inputs.account, inputs.warnings
     else:
-        progress = _progress(options)
+        progress = progress_of(options)
         try:
             done = run_jobs([], sources, settings, progress.take, progress.plan, inputs=inputs)
         finally:
@@ -246,11 +241,30 @@ def run_files_command(sources: Sequence[str], *, quick: bool, **options: Any) ->
     sizes = tuple(name for name in ("plain_bytes", "stored_bytes") if name in table.schema.names)
     charts = tuple(f"x=file y={size} mark=rank" for size in sizes)
     told = About("What is in each file, and how it was dated?", ("file",), charts, frozenset(sizes))
+    return tell_table("files", table, told, settings, (account, warnings), sources, options)
+
+
+def tell_table(
+    name: str,
+    table: pa.Table,
+    about: About,
+    settings: Settings,
+    run: tuple[Account, Sequence[str]],
+    sources: Sequence[str],
+    options: dict[str, Any],
+) -> int:
+    """Show the one table that a command has made, then the account; return the exit code.
+
+    Parameters
+    ----------
+    run : tuple of (Account, sequence of str)
+        What was read, and warnings.
+    """
     veil = Veil(settings.pseudonyms)
-    account, warnings = veil.account(account), veil.texts(warnings)
-    command = veil.command(sys.argv[1:], ["files"], sources, options)
-    occasion = replace(_occasion(settings, account, warnings, command), letter=letter)
-    _show({"files": veil.table(table)}, settings, options, {"files": told}, occasion)
+    account, warnings = veil.account(run[0]), veil.texts(run[1])
+    command = veil.command(sys.argv[1:], [name], sources, options)
+    occasion = occasion_of(settings, account, warnings, command)
+    _show({name: veil.table(table)}, settings, options, {name: about}, occasion)
     return end(account, warnings, options)
 
 
@@ -260,7 +274,6 @@ def run_plan_command(jobs: Sequence[Job], sources: Sequence[str], **options: Any
     from pipeline.render import render
     from pipeline.run import find_inputs, plan_queries, plan_tasks
 
-    _refuse_watching("plan", options)
     settings = begin(sources, options)
     plan, _ = plan_queries(jobs, settings)
     inputs = find_inputs(sources, settings, needs_all=plan.needs_all_files)
@@ -370,7 +383,7 @@ def _report_demo(directory: str, sources: Sequence[str]) -> int:
     planned = plan_queries(jobs, settings)
     done = run_jobs(jobs, sources, settings, planned=planned)
     command = f"sawlog volume {shlex.quote(directory)}/maillog* -o {shlex.quote(path)}"
-    occasion = _occasion(settings, done.account, done.warnings, command)
+    occasion = occasion_of(settings, done.account, done.warnings, command)
     write_outputs(done.results, [path], about=_about(planned), occasion=occasion)
     print(path)
     return 0
@@ -387,7 +400,7 @@ def _read_retention(text: str | None, state: str | None) -> timedelta | None:
     return timedelta(days=int(number))
 
 
-def _check_outputs(sources: Sequence[str], options: dict[str, Any], names: Sequence[str]) -> None:
+def check_written(sources: Sequence[str], options: dict[str, Any], names: Sequence[str]) -> None:
     """Refuse before the run what could not be written after it, or would be written over."""
     from pipeline.render import check_outputs
 
@@ -404,14 +417,20 @@ def _check_outputs(sources: Sequence[str], options: dict[str, Any], names: Seque
             raise UsageError(f"{path} is the key file; it would be overwritten")
 
 
-def begin(sources: Sequence[str], options: dict[str, Any]) -> Settings:
-    """Read the options into settings; lower the process's priority."""
+def begin(sources: Sequence[str], options: dict[str, Any], *, is_watched: bool = False) -> Settings:
+    """Read the options into settings; lower the process's priority.
+
+    ``is_watched``: the run heeds what is asked of its results, see `pipeline.watch`.
+    """
     from pipeline.priority import lower_priority
+    from pipeline.sources.rate import limit_read_rate
 
     if not sources:
         raise UsageError(
             "name the logs to read: a file, a directory, a glob, a URL, or - for standard input"
         )
+    if not is_watched and _watch("", options):
+        raise UsageError("--alert, --expect-hosts and --metrics are for jobs: here they do nothing")
     settings = read_settings(options)
     if settings.pseudonyms is not None:
         from pipeline.pseudonyms import is_open
@@ -423,6 +442,7 @@ def begin(sources: Sequence[str], options: dict[str, Any]) -> Settings:
                 file=sys.stderr,
             )
     lower_priority(options["nice"])
+    limit_read_rate(settings.read_rate)
     return settings
 
 
@@ -436,10 +456,10 @@ def read_settings(options: dict[str, Any]) -> Settings:
     """
     from pipeline.formats.addresses import read_rules
     from pipeline.formats.base import FormatOptions
-    from pipeline.settings import Settings, read_size, read_zones
+    from pipeline.settings import Settings, read_rate, read_size, read_zones
 
     split_size = options["split_size"]
-    pseudonyms, parameters = None, _pairs("-p", options["parameters"])
+    pseudonyms, parameters = None, pairs("-p", options["parameters"])
     if options["key_path"] is not None:
         from pipeline.pseudonym_columns import Replacer
         from pipeline.pseudonyms import read_key
@@ -463,7 +483,10 @@ def read_settings(options: dict[str, Any]) -> Settings:
         workers=options["workers"] or 0,
         split_bytes=None if split_size is None else read_size(split_size),
         scheduler=options["scheduler"],
-        storage_options=_pairs("--storage-option", options["storage_options"]),
+        cluster=_cluster(options),
+        insecure=options["insecure"],
+        storage_options=pairs("--storage-option", options["storage_options"]),
+        read_rate=read_rate(options["max_read_rate"]) if options["max_read_rate"] else None,
         rotated=options["rotated"],
         stop_on_damage=options["on_damage"] == "stop",
         count_duplicates=options["duplicates"] == "all",
@@ -479,6 +502,7 @@ def read_settings(options: dict[str, Any]) -> Settings:
         path_template=options["path_template"],
         pseudonyms=pseudonyms,
         known_damage=_known_damage(options),
+        letter=_letter(options),
         state=options["state"],
         verify_content=options["verify_content"],
         retention=_read_retention(options["retention"], options["state"]),
@@ -493,6 +517,20 @@ def _envelope(asked: str) -> str:
 
         read_envelope(asked)
     return asked
+
+
+def _cluster(options: dict[str, Any]) -> Profile | None:
+    """Read the profile of ``--cluster``; ``--workers`` goes before what it says."""
+    if options["cluster"] is None:
+        return None
+    from cluster.profile import read_profile
+
+    if options["scheduler"] != "threads":
+        raise UsageError("--scheduler joins a cluster, --cluster starts one: give either")
+    profile = read_profile(options["cluster"], is_insecure=options["insecure"])
+    if options["workers"] is not None:
+        profile = replace(profile, values={**profile.values, "workers": options["workers"]})
+    return profile
 
 
 def _read_period(options: dict[str, Any], now: datetime) -> tuple[datetime | None, datetime | None]:
@@ -521,7 +559,8 @@ def _known_damage(options: dict[str, Any]) -> tuple[KnownDamage, ...]:
     return read_known_damage(options["known_damage"])
 
 
-def _pairs(option: str, texts: Sequence[str]) -> dict[str, str]:
+def pairs(option: str, texts: Sequence[str]) -> dict[str, str]:
+    """Read ``NAME=VALUE`` again and again."""
     pairs = {}
     for text in texts:
         name, separator, value = text.partition("=")
@@ -531,7 +570,8 @@ def _pairs(option: str, texts: Sequence[str]) -> dict[str, str]:
     return pairs
 
 
-def _progress(options: dict[str, Any]) -> Any:
+def progress_of(options: dict[str, Any]) -> Any:
+    """Return what tells on stderr how far a run is, or is silent."""
     from pipeline.progress import Progress
 
     return Progress(is_wanted=not (options["quiet"] or options["no_progress"]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import re
 import shutil
 import tempfile
 import threading
@@ -12,14 +13,25 @@ from typing import TYPE_CHECKING, Any
 from pipeline.errors import LimitError, QueryError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import duckdb
     import pyarrow as pa
 
+_INTERRUPTED = re.compile(r"Invalid Input Error: counting the rows of .* failed: KeyboardInterrupt")
 _lock = threading.Lock()
 _local = threading.local()
 _root: duckdb.DuckDBPyConnection | None = None
 _cursors: list[duckdb.DuckDBPyConnection] = []
 _spill: str | None = None
+#: Where another program gives this process its share of a machine: bytes, and a folder.
+_share: tuple[int, str | None] = 0, None
+
+
+def set_share(memory_bytes: int, folder: str | None) -> None:
+    """Take so much memory for that of the machine, and spill to this folder; before any query."""
+    global _share  # noqa: PLW0603
+    _share = memory_bytes, folder
 
 
 def cursor() -> duckdb.DuckDBPyConnection:
@@ -67,7 +79,22 @@ def query(sql: str) -> pa.Table:
             f"there is not enough memory for the groups of this query: {error}"
         ) from None
     except (duckdb.DataError, duckdb.InvalidInputException) as error:
+        # The signal may meet DuckDB while it asks a registered table for its length.
+        if _INTERRUPTED.match(str(error)):
+            raise KeyboardInterrupt from None
         raise QueryError(f"the query fails on some line: {error}") from None
+
+
+def query_over(tables: Mapping[str, pa.Table], sql: str) -> pa.Table:
+    """Run a query over some tables, by the names that it has for them; see `query`."""
+    held = cursor()
+    for name, table in tables.items():
+        held.register(name, table)
+    try:
+        return query(sql)
+    finally:
+        for name in tables:
+            held.unregister(name)
 
 
 def prepared(sql: str) -> str:
@@ -128,7 +155,7 @@ def _instance() -> duckdb.DuckDBPyConnection:
     if _root is None:
         import duckdb
 
-        _spill = tempfile.mkdtemp(prefix="sawlog-")
+        _spill = tempfile.mkdtemp(prefix="sawlog-", dir=_share[1])
         settings: dict[str, Any] = {
             # Tasks are parallel already: each worker thread runs its own queries.
             "threads": 1,
@@ -148,6 +175,8 @@ def _instance() -> duckdb.DuckDBPyConnection:
 
 
 def _memory_bytes() -> int:
+    if _share[0]:
+        return _share[0]
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (ValueError, OSError):

@@ -6,8 +6,10 @@ SawlogError
 ├── SourceError             an input is missing, can't be listed or opened
 ├── DamageError             stored bytes can't be turned into plain bytes
 ├── LimitError              a limit that the user set, or the machine has, was reached
+├── ClusterError            a cluster can't be started or reached, or was lost during the run
 └── OutputError             a result can't be written
 
+StoreError, an OSError, is what handles on files in stores raise; it ends as one of the above.
 A user's mistake never shows a traceback: ``pipeline.cli`` prints these, anything else is a bug.
 """
 
@@ -65,7 +67,7 @@ class SourceError(SawlogError):
     url : str
         The input.
     kind : str
-        ``missing``, ``denied``, ``unreadable`` or ``no match``.
+        ``missing``, ``denied``, ``unreadable``, ``changed`` or ``no match``.
     detail : str
         What the store said.
     """
@@ -80,6 +82,26 @@ class SourceError(SawlogError):
         return f"{self.url}: {self.kind}" + (f" ({self.detail})" if self.detail else "")
 
 
+class StoreError(OSError):
+    """A store failed while a file was read; an OSError, as of any other handle.
+
+    Parameters
+    ----------
+    kind : str
+        As of `SourceError`, or ``changed``.
+    detail : str
+        What happened, without secrets.
+    """
+
+    def __init__(self, kind: str, detail: str) -> None:
+        super().__init__(kind, detail)
+        self.kind = kind
+        self.detail = detail
+
+    def __str__(self) -> str:
+        return self.detail
+
+
 class DamageError(SawlogError):
     """Stored bytes can't be turned into plain bytes from here on.
 
@@ -89,8 +111,8 @@ class DamageError(SawlogError):
     ----------
     kind : str
         ``truncated`` (the file ends early), ``corrupt`` (a decoder or a checksum refuses),
-        ``trailing garbage`` (bytes after a complete file that are not part of it) or
-        ``unreadable`` (the store failed).
+        ``trailing garbage`` (bytes after a complete file that are not part of it),
+        ``unreadable`` (the store failed) or ``changed`` (it gives another object now).
     stored_offset : int
         Offset in the source file of the unit (member, frame, block) or byte that is damaged.
     plain_offset : int or None
@@ -118,6 +140,10 @@ class DamageError(SawlogError):
 
 class LimitError(SawlogError):
     """A limit that the user set, or the machine has, was reached."""
+
+
+class ClusterError(SawlogError):
+    """A cluster can't be started or reached, or was lost during the run."""
 
 
 class OutputError(SawlogError):

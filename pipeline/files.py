@@ -121,14 +121,49 @@ def describe_plan(
     workers = min(settings.n_workers, max(1, n_splits))
     block = max((task.block_bytes for of_file in tasks for task in of_file), default=0)
     ahead = any(task.is_ahead for of_file in tasks for task in of_file)
-    memory = 150_000_000 + workers * block * (6 if ahead else 4)
+    memory = 150_000_000 + workers * (block * (6 if ahead else 4) + _ahead_bytes(tasks))
     summary = [
         f"{n_splits:,} splits of {len(tasks):,} files on {workers} worker{'s' * (workers != 1)}"
         + (", decoding and scanning in step on two threads" if ahead else ""),
         f"columns read: {', '.join(sorted(plan.scanned)) or 'none, lines are only counted'}",
         f"memory about {in_bytes(memory)} and what the groups of the result take",
     ]
-    return pa.Table.from_pylist(rows, schema=schema), summary
+    return pa.Table.from_pylist(rows, schema=schema), summary + _tell_cost(tasks)
+
+
+def _ahead_bytes(tasks: Sequence[Sequence[MapTask]]) -> int:
+    """Return what one reader holds of a store's file ahead of its decoder."""
+    from pipeline.source import is_in_store
+
+    sizes = [
+        of_file[0].split.file.size or 0 for of_file in tasks if is_in_store(of_file[0].split.file)
+    ]
+    if not sizes:
+        return 0
+    from pipeline.sources.ranged import REQUESTS_AHEAD, request_bytes
+
+    return min(max(sizes), (REQUESTS_AHEAD + 1) * request_bytes())
+
+
+def _tell_cost(tasks: Sequence[Sequence[MapTask]]) -> list[str]:
+    """Return what stores will be asked for, nothing where all files are local."""
+    if not any("://" in task.split.file.url for of_file in tasks for task in of_file):
+        return []
+    from pipeline.map import stored_span
+    from pipeline.source import is_in_store
+    from pipeline.sources.fetch import requests
+    from pipeline.sources.ranged import count_requests, request_bytes
+
+    n_requests = n_bytes = 0
+    for task in (task for of_file in tasks for task in of_file):
+        file = task.split.file
+        if file.size and is_in_store(file):
+            start, stop = stored_span(task.split)
+            n_requests += count_requests(start, stop, file.size)
+            n_bytes += stop - start
+    asked = f"{n_requests:,} requests of up to {in_bytes(request_bytes())} for {in_bytes(n_bytes)}"
+    planned = f"{requests.n_requests:,} for {in_bytes(requests.n_bytes)}"
+    return [f"stores: about {asked}; planning took {planned}"]
 
 
 def _formats(text: bytes, settings: Settings) -> dict[str, str]:

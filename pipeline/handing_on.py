@@ -96,7 +96,7 @@ class Veil:
             What was read from it.
         """
         if self._replacer is None:
-            return shlex.join(["sawlog", *_hide_secrets(arguments)])
+            return shlex.join(["sawlog", *hide_secrets(arguments)])
         told = ["sawlog", self._replacer.names(",".join(words))]
         for name in _TOLD:
             if options[name] and (name, options[name]) not in _DEFAULTS:
@@ -108,11 +108,11 @@ class Veil:
         told = [shlex.quote(self._replacer.names(one)) for one in told]
         told += [f"{flag} ***" for name, flag in _HIDDEN.items() if options[name]]
         told += [f"--keep {options['keep']}"] if options["keep"] else []
-        files = [shlex.quote(self._replacer.text(one)) for one in _hide_secrets(sources)]
+        files = [shlex.quote(self._replacer.text(one)) for one in hide_secrets(sources)]
         return " ".join(told + files)
 
 
-def _hide_secrets(arguments: Sequence[str]) -> list[str]:
+def hide_secrets(arguments: Sequence[str]) -> list[str]:
     """Return the command line without keys and passwords: a report is handed on."""
     text = "\0".join(arguments)
     text = re.sub(r"(?s)((?:^|\0)--storage-option[=\0][^=\0]*=)[^\0]*", r"\1***", text)

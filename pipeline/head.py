@@ -9,11 +9,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, BinaryIO
 
 from pipeline.compression import detect, get_codec
-from pipeline.errors import DamageError
+from pipeline.errors import DamageError, SourceError
 from pipeline.model import Head
-from pipeline.source import open_stored
+from pipeline.source import open_stored, source_error
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -28,6 +29,9 @@ TAIL_BYTES = 64 << 10
 
 #: Stored bytes of a last block or frame that is worth decoding for a quick look.
 _LAST_UNIT_BYTES = 256 << 10
+
+#: Heads in stores that are read at a time.
+_HEADS_AHEAD = 32
 
 STDIN = "-"
 
@@ -133,15 +137,46 @@ def open_plain(file: SourceFile, compression: str) -> PlainReader:
     return get_codec(compression).open(open_source(file), file.size)
 
 
-def open_source(file: SourceFile) -> BinaryIO:
+def open_source(file: SourceFile, span: tuple[int, int] = (0, 0)) -> BinaryIO:
     """Open the stored bytes of a source file, of standard input too.
+
+    Parameters
+    ----------
+    span : tuple of (int, int)
+        Stored bytes that will be read for sure; see `open_stored`.
 
     Raises
     ------
     SourceError
         It can't be opened.
     """
-    return stdin_stream() if file.url == STDIN else open_stored(file)
+    return stdin_stream() if file.url == STDIN else open_stored(file, span)
+
+
+def read_heads(files: Sequence[SourceFile]) -> Iterator[tuple[SourceFile, Head | SourceError]]:
+    """Yield each file with its begin, or why it can't be read; of stores many are asked at once."""
+
+    def read(file: SourceFile) -> Head | SourceError:
+        try:
+            return read_head(file)
+        except SourceError as error:
+            return error
+
+    if not any("://" in file.url for file in files):
+        yield from ((file, read(file)) for file in files)
+        return
+    from collections import deque
+    from concurrent.futures import Future, ThreadPoolExecutor
+
+    with ThreadPoolExecutor(_HEADS_AHEAD, thread_name_prefix="sawlog-head") as pool:
+        ahead: deque[tuple[SourceFile, Future[Head | SourceError]]] = deque()
+        for file in files:
+            ahead.append((file, pool.submit(read, file)))
+            if len(ahead) == 2 * _HEADS_AHEAD:
+                first, answer = ahead.popleft()
+                yield first, answer.result()
+        for first, answer in ahead:
+            yield first, answer.result()
 
 
 def read_head(file: SourceFile) -> Head:
@@ -159,9 +194,12 @@ def read_head(file: SourceFile) -> Head:
         reader = get_codec(compression).open(io.BytesIO(stored_head), None)
     else:
         with open_stored(file) as stored:
-            stored_head = read_full(
-                stored, min(HEAD_BYTES, HEAD_BYTES if file.size is None else file.size)
-            )
+            try:
+                stored_head = read_full(
+                    stored, min(HEAD_BYTES, HEAD_BYTES if file.size is None else file.size)
+                )
+            except OSError as error:
+                raise source_error(file.url, error) from error
         compression = detect(stored_head)
         if compression == "plain":
             return Head(compression, stored_head)
@@ -188,7 +226,10 @@ def read_tail(file: SourceFile, compression: str) -> bytes:
     if compression == "plain" and file.size is not None:
         with open_stored(file) as stored:
             stored.seek(max(0, file.size - TAIL_BYTES))
-            return read_full(stored, min(TAIL_BYTES, file.size))
+            try:
+                return read_full(stored, min(TAIL_BYTES, file.size))
+            except OSError as error:
+                raise source_error(file.url, error) from error
     with open_plain(file, compression) as reader:
         return _last_bytes(reader)
 

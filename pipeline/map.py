@@ -16,11 +16,13 @@ from pipeline.head import open_source
 from pipeline.model import Damage
 from pipeline.read import Buffers, Unowned, leave_out, read_ahead, read_blocks, read_pieces
 from pipeline.repeats import Expander
+from pipeline.source import limit_read_rate
 from pipeline.stitch import Stitcher
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Generator, Iterator
 
+    from pipeline.combine import FileCounts
     from pipeline.compression.base import PlainReader
     from pipeline.compression.seek_build import SeekIndexBuilder
     from pipeline.compression.seek_index import SeekIndex, SourceIdentity
@@ -93,6 +95,8 @@ class MapTask:
         What the lines stand in.
     place : Place or None
         What the path of the file tells.
+    read_rate : int or None
+        Bytes per second that all workers of a process together may ask stores for.
     """
 
     split: Split
@@ -107,19 +111,25 @@ class MapTask:
     is_digested: bool = False
     envelope: Envelope | None = None
     place: Place | None = None
+    read_rate: int | None = None
 
 
-def map_split(task: MapTask) -> Mapped:
+def map_split(task: MapTask, is_cancelled: Callable[[], bool] = _cancelled.is_set) -> Mapped:
     """Read one split and return its partials, counts and damage.
 
     Never raises for what is in the input: a damaged or unreadable file is part of the answer.
+
+    Parameters
+    ----------
+    is_cancelled : callable
+        Asked at each block whether the run was given up.
     """
     split = task.split
     url = split.file.url
     mapped = Mapped.empty(url, task.plan)
     counts = mapped.files[url]
     try:
-        reader, builder = _open(task)
+        reader, builder = open_split(task)
     except SourceError as error:
         counts.damage = Damage(url, error.kind, detail=error.detail)
         return mapped
@@ -167,7 +177,7 @@ def map_split(task: MapTask) -> Mapped:
                     mapped.combine_within(task.plan)
                 if expander is None and peeler is None:
                     buffers.give_back(block.buffer)
-                _check_cancelled()
+                _check(is_cancelled)
                 if mapped.is_enough(task.plan):
                     counts.is_cut = True
                     _local.buffers = None  # the reader is left with one of them
@@ -205,8 +215,60 @@ def map_split(task: MapTask) -> Mapped:
     return mapped
 
 
-def _check_cancelled() -> None:
-    if _cancelled.is_set():
+def visit_blocks(
+    task: MapTask, counts: FileCounts, *, keeps_tails: bool = False
+) -> Generator[Block]:
+    """Yield the blocks of a split to who asks no query of them; each is valid until the next.
+
+    To be closed. What cannot be read is noted in ``counts``, and so is how much was.
+
+    Parameters
+    ----------
+    keeps_tails : bool
+        Of lines that are too long for a block, the rest comes with it.
+    """
+    split = task.split
+    url = split.file.url
+    try:
+        reader, builder = open_split(task)
+    except SourceError as error:
+        counts.damage = Damage(url, error.kind, detail=error.detail)
+        return
+    buffers = _buffers(task)
+    blocks: Iterator[Block] = read_blocks(
+        reader,
+        buffers,
+        is_first=split.start is None,
+        has_stop=split.stop is not None,
+        offset=(split.start.plain_offset or 0) if split.start else 0,
+        keeps_tails=keeps_tails,
+    )
+    if task.is_ahead:
+        blocks = read_ahead(blocks, buffers)
+    _under_way[threading.get_ident()] = split, reader
+    try:
+        with reader:
+            for block in blocks:
+                yield block
+                buffers.give_back(block.buffer)
+                _check(_cancelled.is_set)
+        if builder is not None and task.build is not None:
+            _keep_index(builder, task.build)
+    except DamageError as error:
+        counts.damage = Damage(
+            url, error.kind, error.stored_offset, error.plain_offset, error.detail
+        )
+    except BaseException:
+        _local.buffers = None  # some may be lost, or still in use
+        raise
+    finally:
+        counts.stored_bytes = _own_bytes(split, reader.stored_offset)
+        del _under_way[threading.get_ident()]
+        _finished.append(counts.stored_bytes)
+
+
+def _check(is_cancelled: Callable[[], bool]) -> None:
+    if is_cancelled():
         raise CancelledError
 
 
@@ -228,6 +290,12 @@ def _peeler(task: MapTask) -> Peeler | None:
     return Peeler(task.envelope, task.years)
 
 
+def stored_span(split: Split) -> tuple[int, int]:
+    """Return where a split begins and ends in stored bytes."""
+    start = split.start.stored_offset if split.start else 0
+    return start, split.stop.stored_offset if split.stop else split.file.size or 0
+
+
 def _buffers(task: MapTask) -> Buffers:
     count = 4 if task.is_ahead else 2
     held: Buffers | None = getattr(_local, "buffers", None)
@@ -236,9 +304,17 @@ def _buffers(task: MapTask) -> Buffers:
     return held
 
 
-def _open(task: MapTask) -> tuple[PlainReader, SeekIndexBuilder | None]:
+def open_split(task: MapTask) -> tuple[PlainReader, SeekIndexBuilder | None]:
+    """Return a reader of a split, and what makes the file's seek index in passing.
+
+    Raises
+    ------
+    SourceError
+        It can't be opened.
+    """
     split = task.split
-    stored = open_source(split.file)
+    limit_read_rate(task.read_rate)
+    stored = open_source(split.file, stored_span(split))
     codec = get_codec(split.compression)
     if split.compression == "gzip":
         from pipeline.compression.gzip import GzipCodec

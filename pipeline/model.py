@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -31,6 +31,8 @@ class SourceFile:
         Named by the user rather than found in a directory: then it is read whatever it holds.
     options : tuple of (str, str)
         fsspec storage options.
+    mark : str or None
+        Version or ETag of an object in a store: another one under its name is another file.
     inode : tuple of (int, int) or None
         Device and inode of a local file: another one under its name is another file.
     """
@@ -39,7 +41,8 @@ class SourceFile:
     size: int | None
     mtime: float | None = None
     explicit: bool = True
-    options: tuple[tuple[str, str], ...] = ()
+    options: tuple[tuple[str, str], ...] = field(default=(), repr=False)  # may hold secrets
+    mark: str | None = None
     inode: tuple[int, int] | None = None
 
 
@@ -193,6 +196,8 @@ class Block:
         ``MAX_LINE_BYTES``.
     outer : Outer or None
         What the lines take in the file, where they were taken out of envelopes.
+    tail : BinaryIO or None
+        These bytes, where the reader was asked to keep them.
     """
 
     buffer: mmap | bytearray
@@ -200,6 +205,7 @@ class Block:
     offset: int
     extra_bytes: int = 0
     outer: Outer | None = None
+    tail: BinaryIO | None = None
 
 
 #: The kind of damage of which no file is named, but a host that should have written lines.
@@ -260,6 +266,15 @@ def split_known(
         else:
             seen.append((damage, by))
     return new, seen
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """Headers of a message, checked by `pipeline.report.mail.read_letter`."""
+
+    sender: str = ""
+    recipients: tuple[str, ...] = ()
+    subject: str = ""
 
 
 @dataclass(slots=True)

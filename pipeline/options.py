@@ -149,8 +149,16 @@ _RUNNING = (
     click.option(
         "--scheduler",
         default="threads",
-        metavar="inline|threads",
-        help="Where map tasks run [threads].",
+        metavar="inline|threads|URL",
+        help="Where map tasks run; tls://HOST:PORT joins a Dask cluster [threads].",
+    ),
+    click.option(
+        "--cluster",
+        metavar="NAME|FILE",
+        help="Start a cluster for the run: local, ssh, slurm, kubernetes, or a profile.toml.",
+    ),
+    click.option(
+        "--insecure", is_flag=True, help="Let logs travel to a cluster without encryption."
     ),
     click.option(
         "--index",
@@ -179,6 +187,11 @@ _RUNNING = (
         "--verify-content",
         is_flag=True,
         help="With --state: read all files, whatever their names, sizes and times say.",
+    ),
+    click.option(
+        "--max-read-rate",
+        metavar="RATE",
+        help="Of reads from stores, as 20MB a second, for all workers of a process together.",
     ),
     click.option(
         "--nice",

@@ -17,6 +17,7 @@ import hashlib
 import importlib.util
 import sys
 from dataclasses import dataclass
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import UsageError, unknown_name
@@ -74,8 +75,21 @@ def plan_python(job: Job, relations: Mapping[str, Mapping[str, str]]) -> Plan:
     return Plan(queries=(query,), final_sql="SELECT * FROM _q0", columns=())  # type: ignore[arg-type]
 
 
+def adopt_module(path: str, text: str) -> None:
+    """Make a job's module of the text that its file has on another machine."""
+    name = _module_name(path)
+    module = ModuleType(name)
+    module.__file__ = path
+    exec(compile(text, path, "exec"), module.__dict__)  # noqa: S102  # it is the user's own
+    sys.modules[name] = module
+
+
+def _module_name(path: str) -> str:
+    return f"sawlog_job_{hashlib.sha256(path.encode()).hexdigest()[:12]}"
+
+
 def _load(path: str) -> Any:
-    name = f"sawlog_job_{hashlib.sha256(path.encode()).hexdigest()[:12]}"
+    name = _module_name(path)
     if name not in sys.modules:
         spec = importlib.util.spec_from_file_location(name, path)
         assert spec is not None

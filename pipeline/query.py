@@ -128,7 +128,7 @@ def _plan_over(
     where = {}
     if settings.where is not None:
         asked = {read.relation for read in reads} or {"lines"}
-        where = {one: _columns_of(settings.where, one, relations) for one in asked}
+        where = {one: columns_of(settings.where, one, relations) for one in asked}
     views = plan_views(reads, settings, where, formats)
     if settings.expand_repeats and "offset" in views.scanned:
         raise UsageError(
@@ -208,7 +208,7 @@ def _own(job: Job, given: Mapping[str, str], jobs: Sequence[Job]) -> Mapping[str
     return {name: value for name, value in given.items() if name not in elsewhere}
 
 
-def _columns_of(
+def columns_of(
     where: str, relation: str, relations: Mapping[str, Mapping[str, str]]
 ) -> frozenset[str]:
     """Return the columns that a condition names; checks it on the way."""

@@ -12,7 +12,8 @@ import queue
 import threading
 from dataclasses import dataclass, field
 from mmap import mmap
-from typing import TYPE_CHECKING
+from tempfile import SpooledTemporaryFile
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from pipeline.errors import DamageError
 from pipeline.model import MAX_LINE_BYTES, Block
@@ -28,6 +29,8 @@ PIECE_BYTES = 1 << 20
 OVERRUN_BYTES = 1 << 14
 #: Bytes of a block of what is no lines, before the last piece.
 RAW_BYTES = 1 << 20
+#: Of the rest of an overlong line, where it is kept, so much stays in memory.
+TAIL_BYTES = 4 << 20
 
 
 class Buffers:
@@ -80,6 +83,7 @@ class _Fill:
     length: int = 0
     offset: int = 0
     extra: int = 0  # bytes of an overlong line that were dropped behind MAX_LINE_BYTES
+    tail: BinaryIO | None = None  # these bytes, where they are kept
 
     def __post_init__(self) -> None:
         self.view = memoryview(self.buffer)
@@ -92,7 +96,13 @@ class _Fill:
 
 
 def read_blocks(
-    reader: PlainReader, buffers: Buffers, *, is_first: bool, has_stop: bool, offset: int = 0
+    reader: PlainReader,
+    buffers: Buffers,
+    *,
+    is_first: bool,
+    has_stop: bool,
+    offset: int = 0,
+    keeps_tails: bool = False,
 ) -> Iterator[Block]:
     """Yield the lines that a split owns as blocks, in order.
 
@@ -108,6 +118,9 @@ def read_blocks(
         The split ends before the file does.
     offset : int
         Plain offset of the start of the split.
+    keeps_tails : bool
+        What does not fit into a block of an overlong line is kept beside it, on the disk if it
+        is much.
 
     Raises
     ------
@@ -122,7 +135,7 @@ def read_blocks(
         if fill.length == len(fill.buffer):
             last = fill.buffer.rfind(b"\n", 0, fill.length)
             if last < 0:
-                _shorten(fill)
+                _shorten(fill, keeps_tail=keeps_tails)
             else:
                 fill = yield from _emit(fill, last + 1, buffers)
         size = OVERRUN_BYTES if is_past_stop else PIECE_BYTES
@@ -154,9 +167,9 @@ def read_blocks(
         elif fill.extra:
             lf = fill.buffer.find(b"\n", seen, fill.length)
             if lf < 0:
-                _shorten(fill)
+                _shorten(fill, keeps_tail=keeps_tails)
             else:
-                fill = yield from _emit_overlong(fill, lf + 1, buffers)
+                fill = yield from _emit_overlong(fill, lf + 1, buffers, keeps_tails)
                 seen = 0
                 if is_past_stop:
                     fill.length = 0
@@ -173,7 +186,7 @@ def read_blocks(
     if damage is not None:  # the line that the damage cut is not whole
         fill.length = fill.buffer.rfind(b"\n", 0, fill.length) + 1 if not fill.extra else 0
     if fill.length and fill.extra:
-        fill = yield from _emit_overlong(fill, fill.length, buffers)
+        fill = yield from _emit_overlong(fill, fill.length, buffers, keeps_tails)
         buffers.give_back(fill.buffer)
     elif fill.length:
         yield Block(fill.buffer, fill.length, fill.offset)
@@ -222,20 +235,32 @@ def _emit(fill: _Fill, stop: int, buffers: Buffers) -> Generator[Block, None, _F
     return rest
 
 
-def _shorten(fill: _Fill) -> None:
+def _shorten(fill: _Fill, *, keeps_tail: bool) -> None:
     """Keep only the begin of a line that is too long to be held."""
+    if keeps_tail:
+        _keep_tail(fill, fill.length)
     fill.extra += fill.length - MAX_LINE_BYTES
     fill.length = MAX_LINE_BYTES
 
 
-def _emit_overlong(fill: _Fill, end: int, buffers: Buffers) -> Generator[Block, None, _Fill]:
+def _keep_tail(fill: _Fill, end: int) -> None:
+    if fill.tail is None:
+        fill.tail = cast("BinaryIO", SpooledTemporaryFile(TAIL_BYTES))  # noqa: SIM115
+    fill.tail.write(fill.view[MAX_LINE_BYTES:end])
+
+
+def _emit_overlong(
+    fill: _Fill, end: int, buffers: Buffers, keeps_tail: bool
+) -> Generator[Block, None, _Fill]:
     """Yield the begin of an overlong line that ends at ``end``; return the rest as `_emit` does."""
+    if keeps_tail:
+        _keep_tail(fill, end)
     extra = fill.extra + end - MAX_LINE_BYTES
     rest = _Fill(
         buffers.take(), offset=fill.offset + MAX_LINE_BYTES + extra, length=fill.length - end
     )
     rest.view[: rest.length] = fill.view[end : fill.length]
-    yield Block(fill.buffer, MAX_LINE_BYTES, fill.offset, extra)
+    yield Block(fill.buffer, MAX_LINE_BYTES, fill.offset, extra, tail=fill.tail)
     return rest
 
 

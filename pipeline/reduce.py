@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from pipeline.combine import Mapped
     from pipeline.python_job import PythonQuery
     from pipeline.query import JobPlan, MapPlan
-    from pipeline.stitch import Fragments
 
 #: Queries that are finished at the same time.
 THREADS = 4
@@ -37,7 +36,8 @@ def reduce_partials(
         All partials of the run; None when there was no input to map.
     """
     if mapped is not None and mapped.fragments:
-        stitch_all(_in_order(mapped), plan, mapped.partials)
+        in_order = [url for url in mapped.order_by_time() if url in mapped.fragments]
+        stitch_all((mapped.fragments[url] for url in in_order), plan, mapped.partials)
     partials = (
         mapped.partials if mapped is not None else [[[] for _ in q.branches] for q in plan.queries]
     )
@@ -65,19 +65,12 @@ def _finish_job(finished: Sequence[pa.Table], job: JobPlan) -> pa.Table:
         result = finished[job.places[0]]
     else:
         names = [query.name for query in job.plan.queries]
-        result = _run(
-            job.plan.final_sql,
+        result = duck.query_over(
             {name: finished[k] for name, k in zip(names, job.places, strict=True)},
+            job.plan.final_sql,
         )
     # Two columns of a result may have one name; DuckDB's own tables give them two.
     return result.rename_columns(job.plan.columns) if job.plan.columns else result
-
-
-def _in_order(mapped: Mapped) -> list[Fragments]:
-    """Return the fragments of each file, by the time of its first line: however files are named."""
-    firsts = {url: mapped.files[url].lines.first for url in mapped.fragments}
-    order = sorted(firsts, key=lambda url: (firsts[url] is None, firsts[url] or 0, url))
-    return [mapped.fragments[url] for url in order]
 
 
 def _finish_query(query: Query | PythonQuery, branches: list[list[pa.Table]]) -> pa.Table:
@@ -89,15 +82,4 @@ def _finish_query(query: Query | PythonQuery, branches: list[list[pa.Table]]) ->
         else combine_tables(tables, query, query.branches[k])
         for k, tables in enumerate(branches)
     }
-    return _run(query.finish_sql, merged)
-
-
-def _run(sql: str, tables: dict[str, pa.Table]) -> pa.Table:
-    held = duck.cursor()
-    for name, table in tables.items():
-        held.register(name, table)
-    try:
-        return duck.query(sql)
-    finally:
-        for name in tables:
-            held.unregister(name)
+    return duck.query_over(merged, query.finish_sql)

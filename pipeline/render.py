@@ -259,6 +259,11 @@ def write_outputs(
     put_files([(output.path, writer(output)) for output in outputs], storage_options)
 
 
+def takes_one(path: str) -> bool:
+    """Tell whether a file given with ``-o`` takes the result of one job."""
+    return "{job}" not in path and not _format_of(path).holds_several
+
+
 class _Output(NamedTuple):
     path: str
     form: _Format

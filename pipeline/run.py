@@ -159,7 +159,7 @@ def stream_rows(
             executor = executor_for(settings, tasks)
             for part in executor.stream(tasks, plan):
                 on_done(part)
-                if not _take_part(counts, part):
+                if not take_part(counts, part):
                     continue
                 table = reduce_partials(part, plan, plans)[job.name]
                 n_rows += table.num_rows
@@ -207,7 +207,7 @@ def find_inputs(arguments: Sequence[str], settings: Settings, *, needs_all: bool
     """
     from pipeline.head import (
         STDIN,
-        read_head,
+        read_heads,
         read_tail,
         spool_stdin,
         stdin_head,
@@ -218,6 +218,9 @@ def find_inputs(arguments: Sequence[str], settings: Settings, *, needs_all: bool
     from pipeline.source import find_sources
     from pipeline.years import anchor_of_path, last_stamp, resolve_years
 
+    if settings.is_elsewhere:
+        # What is a relative path here is another one in the folder that a worker runs in.
+        arguments = [_absolute(argument) for argument in arguments]
     if settings.year is not None and STDIN in arguments:
         spool_stdin()  # its newest line is looked for before it is read
     templates: list[Template] = []
@@ -247,11 +250,11 @@ def find_inputs(arguments: Sequence[str], settings: Settings, *, needs_all: bool
             {"file": url, "same_as": same, "kind": kind} for url, same, kind in listing.duplicates
         ]
     files: list[tuple[SourceFile, Head]] = []
-    for file in listed:
-        try:
-            files.append((file, read_head(file)))
-        except SourceError as error:
-            account.damaged.append(Damage(error.url, error.kind, detail=error.detail))
+    for file, head in read_heads(listed):
+        if isinstance(head, SourceError):
+            account.damaged.append(Damage(head.url, head.kind, detail=head.detail))
+        else:
+            files.append((file, head))
     if not files and account.damaged:
         first = account.damaged[0]
         raise SourceError(first.file, first.kind, first.detail)
@@ -306,7 +309,7 @@ def plan_tasks(
         envelope = None if wrapped is None else wrapped.envelope
         identity, index = None, None
         is_whole = plan.expands_repeats or (envelope is not None and envelope.is_whole)
-        if settings.index and not is_whole:
+        if settings.index and not settings.is_elsewhere and not is_whole:
             identity, index = find_index(file, kind, settings.n_workers)
         splits = plan_splits(
             file,
@@ -331,6 +334,7 @@ def plan_tasks(
                     number=n_tasks + split.index,
                     envelope=envelope,
                     place=inputs.places.get(file.url),
+                    read_rate=settings.read_rate,
                 )
                 for split in splits
             ]
@@ -432,7 +436,7 @@ def stop_on_damage(account: Account, settings: Settings) -> None:
         raise SourceError(first.file, first.kind, first.detail)
 
 
-def _take_part(counts: dict[str, FileCounts], part: Mapped) -> bool:
+def take_part(counts: dict[str, FileCounts], part: Mapped) -> bool:
     """Take in the counts of a split that follows; False when it lies behind damage."""
     ((url, later),) = part.files.items()
     earlier = counts.get(url)
@@ -471,7 +475,23 @@ def executor_for(settings: Settings, tasks: Sequence[Sequence[MapTask]]) -> Exec
     begin_run()
     n_splits = sum(map(len, tasks))
     alone = settings.scheduler == "threads" and n_splits == 1
-    return get_executor("inline" if alone else settings.scheduler, settings.n_workers, n_splits)
+    return get_executor(
+        "inline" if alone else settings.scheduler,
+        settings.n_workers,
+        n_splits,
+        settings.cluster,
+        is_insecure=settings.insecure,
+    )
+
+
+def _absolute(argument: str) -> str:
+    """Return a local path as an absolute one; of a chain of archives that is its last part."""
+    from pathlib import Path
+
+    chain, mark, last = argument.rpartition("::")
+    if argument == "-" or "://" in last:
+        return argument
+    return f"{chain}{mark}{Path.cwd() / last}"
 
 
 def _block_bytes(file: SourceFile, target: int, *, is_plain: bool) -> int:

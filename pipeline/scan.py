@@ -161,11 +161,21 @@ class LineScanner:
 
     def scan(self, block: Block) -> Iterator[pa.Table]:
         """Yield tables of the block's lines; each is valid only until the next is asked for."""
+        for table, _ in self.scan_to(block):
+            yield table
+
+    @property
+    def buffers(self) -> dict[str, Any]:
+        """What the kernel wrote for the rows of the last table, by column."""
+        return self._scanner.buffers  # type: ignore[no-any-return]
+
+    def scan_to(self, block: Block) -> Iterator[tuple[pa.Table, int]]:
+        """Yield tables as `scan` does, each with where in the block its lines end."""
         at = 0
         self._row = 0
         while at < block.stop:
             at = self._scanner.scan(block.buffer, at, block.stop, block.offset, block.extra_bytes)
-            yield self._table(block)
+            yield self._table(block), at
             self._row += self._scanner.n_rows
         self._plain_bytes += block.stop + block.extra_bytes
 

@@ -13,10 +13,14 @@ from pipeline.formats.base import FormatOptions
 from pipeline.formats.syslog import Zones
 
 if TYPE_CHECKING:
-    from pipeline.model import KnownDamage
+    from cluster.profile import Profile
+    from pipeline.model import KnownDamage, Letter
     from pipeline.pseudonyms import Pseudonyms
 
 _SIZE = re.compile(r"^(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?$", re.IGNORECASE)
+
+#: Threads that a cluster is taken to have which was not asked yet: splits are cut for as many.
+REMOTE_THREADS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,8 @@ class Settings:
         Stored bytes of a split; None: chosen from the input.
     count_hops : bool
         A message that a content filter took and handed in again counts twice.
+    read_rate : int or None
+        Bytes per second that all workers of a process together may ask stores for.
     reasons : str or None
         File with rules for ``reason_class`` that come before the built-in ones.
     addresses : tuple of str
@@ -52,12 +58,18 @@ class Settings:
         With what key addresses, logins, hosts and IP addresses become tokens.
     known_damage : tuple of KnownDamage
         Damage that neither ends a run nor makes it exit 3.
+    letter : Letter or None
+        Headers of the message that is to be written.
     state : str or None
         Directory or URL where partials are kept, see `pipeline.state`.
     verify_content : bool
         Read all files, whatever names, sizes and times say of them.
     retention : timedelta or None
         Contents whose last line is older are forgotten by the state.
+    cluster : Profile or None
+        A cluster that is started for the run.
+    insecure : bool
+        Logs may travel over networks without TLS.
     now : datetime
         Begin of the run, naive, UTC.
     """
@@ -74,7 +86,8 @@ class Settings:
     workers: int = 0
     split_bytes: int | None = None
     scheduler: str = "threads"
-    storage_options: dict[str, str] = field(default_factory=dict)
+    storage_options: dict[str, str] = field(default_factory=dict, repr=False)
+    read_rate: int | None = None
     rotated: bool = False
     stop_on_damage: bool = False
     count_duplicates: bool = False
@@ -90,15 +103,32 @@ class Settings:
     formats: FormatOptions = field(default_factory=FormatOptions)
     pseudonyms: Pseudonyms | None = None
     known_damage: tuple[KnownDamage, ...] = ()
+    letter: Letter | None = None
     state: str | None = None
     verify_content: bool = False
     retention: timedelta | None = None
+    cluster: Profile | None = None
+    insecure: bool = False
     now: datetime = field(default_factory=lambda: datetime.now().astimezone().replace(tzinfo=None))
 
     @property
     def n_workers(self) -> int:
-        """Workers asked for, or one for each core that this process may use."""
+        """Workers asked for, or one for each core that this process may use.
+
+        On a cluster these are its threads, as far as they are known before it is there.
+        """
+        if self.cluster is not None:
+            return self.cluster.n_threads
+        if "://" in self.scheduler:
+            return self.workers or REMOTE_THREADS
         return self.workers or len(os.sched_getaffinity(0))
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Map tasks run on other machines: with other folders, caches and working directories."""
+        if self.cluster is not None:
+            return self.cluster.is_elsewhere
+        return "://" in self.scheduler
 
 
 def read_size(text: str) -> int:
@@ -117,6 +147,20 @@ def read_size(text: str) -> int:
     if size < 1:
         raise UsageError(f"a size must be at least 1 byte, got {text!r}")
     return size
+
+
+def read_rate(text: str) -> int:
+    """Read a number of bytes per second: ``20MB``, ``20MB/s``, ``1MiB``.
+
+    Raises
+    ------
+    UsageError
+        It is none.
+    """
+    try:
+        return read_size(text.strip().lower().removesuffix("/s"))
+    except UsageError:
+        raise UsageError(f"{text!r} is no rate. Write 20MB, 500kB or 1GiB a second") from None
 
 
 def read_zones(log: tuple[str, ...], report: str | None) -> Zones:

@@ -10,14 +10,15 @@ import os
 import tempfile
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from pipeline import duck
+from pipeline.arrow import pack_table, unpack_table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 #: Bytes of a pile that stay in memory.
 PILE_BYTES = 16 << 20
@@ -36,6 +37,24 @@ class Pile:
         self.n_rows = 0
         self._parts: list[pa.Table | _Stored] = []
         self._n_bytes = 0  # of the tables in memory
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pack the pile for another process, all of it."""
+        return _unpack_pile, ([pack_table(table) for table in self.tables()],)
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of the tables that are in memory."""
+        return self._n_bytes
+
+    def copy(self) -> Pile:
+        """Return a pile of the same tables; what is put on top of it does not change this one."""
+        copied = Pile()
+        copied.n_rows, copied._parts, copied._n_bytes = self.n_rows, [*self._parts], self._n_bytes
+        for part in copied._parts:
+            if isinstance(part, _Stored):
+                part.is_shared = True
+        return copied
 
     def add(self, table: pa.Table) -> None:
         """Put a table on top."""
@@ -75,9 +94,11 @@ class Pile:
             if not is_table:
                 parts += group
                 continue
-            if not parts:
-                parts.append(_Stored())
-            parts[-1].append([*group])
+            last = parts[-1] if parts else None
+            if not isinstance(last, _Stored) or last.is_shared:
+                last = _Stored()
+                parts.append(last)
+            last.append([*group])
         self._parts = parts
         self._n_bytes = 0
 
@@ -89,6 +110,7 @@ class _Stored:
         handle, name = tempfile.mkstemp(suffix=".arrow", dir=duck.spill_folder())
         os.close(handle)
         self.path = Path(name)
+        self.is_shared = False  # another pile reads it, too: nothing must be put behind
 
     def __del__(self) -> None:
         self.path.unlink(missing_ok=True)
@@ -109,6 +131,13 @@ class _Stored:
             while file.tell() < n_bytes:
                 for batch in pa.ipc.open_stream(file):
                     yield pa.Table.from_batches([batch])
+
+
+def _unpack_pile(packed: Sequence[pa.Buffer]) -> Pile:
+    pile = Pile()
+    for one in packed:
+        pile.add(unpack_table(one))
+    return pile
 
 
 def partition_piles(
@@ -132,16 +161,22 @@ def partition_piles(
         One partition: the rows of each pile, in their order.
     """
     n_rows = max((pile.n_rows for pile in piles.values()), default=0)
-    n = min(MAX_PARTITIONS, -(-n_rows // PARTITION_ROWS))
-    if n <= 1:
+    n = count_partitions(n_rows, MAX_PARTITIONS)
+    if n == 1:
         yield {name: pile.whole(schemas[name]) for name, pile in piles.items()}
         return
-    dealt = {name: _deal(pile, keys[name], n) for name, pile in piles.items()}
+    dealt = {name: deal_pile(pile, keys[name], n) for name, pile in piles.items()}
     for _ in range(n):
         yield {name: parts.pop(0).whole(schemas[name]) for name, parts in dealt.items()}
 
 
-def _deal(pile: Pile, key: str, n: int) -> list[Pile]:
+def count_partitions(n_rows: int, most: int) -> int:
+    """Return in how many partitions so many rows are dealt out."""
+    return max(1, min(most, -(-n_rows // PARTITION_ROWS)))
+
+
+def deal_pile(pile: Pile, key: str, n: int) -> list[Pile]:
+    """Deal the rows of a pile out to ``n`` piles by the SQL of their key, in their order."""
     parts = [Pile() for _ in range(n)]
     cursor = duck.new_cursor()
     try:

@@ -23,6 +23,7 @@ from pipeline.sources.local import (
     is_dev_null,
     is_hidden,
     local_path,
+    pipes,
     read_local_head,
     siblings_of,
     spool_pipe,
@@ -33,12 +34,14 @@ from pipeline.sources.opening import (
     archive_kind,
     archive_protocol,
     describe,
+    is_in_store,
     is_local,
     is_tar_inside,
     open_stored,
     replay,
     source_error,
 )
+from pipeline.sources.rate import limit_read_rate
 from pipeline.sources.sniff import SNIFF_BYTES, why_not_by_content
 
 if TYPE_CHECKING:
@@ -47,7 +50,16 @@ if TYPE_CHECKING:
     from pipeline.sources.archives import Archive, Member
     from pipeline.sources.remote import RemoteFile, Store
 
-__all__ = ["Listing", "find_sources", "is_local", "open_stored", "unpack_stdin"]
+__all__ = [
+    "Listing",
+    "find_sources",
+    "is_in_store",
+    "is_local",
+    "limit_read_rate",
+    "open_stored",
+    "source_error",
+    "unpack_stdin",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +114,16 @@ def find_sources(
     UsageError
         A protocol is unknown, or its package is not installed.
     """
-    finder = _Finder(tuple(sorted(options.items())), rotated)
+    shown, secrets = [], dict[str, str]()
     for argument in arguments:
+        if "://" in argument:
+            from pipeline.sources.secrets import hide_secrets
+
+            argument, hidden = hide_secrets(argument)  # noqa: PLW2901
+            secrets |= hidden
+        shown.append(argument)
+    finder = _Finder(tuple(sorted({**options, **secrets}.items())), rotated)
+    for argument in shown:
         if argument == STDIN and stdin is not None:
             finder.find_stdin(*stdin())
         else:
@@ -279,51 +299,77 @@ class _Finder:
         from pipeline.sources.remote import Store
 
         store = Store(url, self.options)
+        bases = set[str]()
+        folders: list[RemoteFile] = []
+        first: list[RemoteFile] = []
+        missing = None
+
+        def named() -> Iterator[RemoteFile]:
+            for item in store.find():
+                if item.is_folder:
+                    folders.append(item)
+                else:
+                    bases.add(parse_name(item.url).base)
+                    first[:] = first or [item]
+                    yield item
+
         try:
-            named = store.find()
+            for item, head in store.read_heads(named()):
+                self.add_remote(store, item, head, explicit=True)
         except SourceError as error:
             if not (self.rotated and error.kind == "missing"):
                 raise
-            named = []
             missing = error
-        files = [item for item in named if not item.is_folder]
-        for item, head in zip(files, store.read_heads(files), strict=True):
-            if isinstance(head, Exception):
-                self.failed.append(source_error(item.url, head))
-            else:
-                self.add_explicit(item.url, self.describe_remote(item, explicit=True), head)
-        for folder in (item for item in named if item.is_folder):
+        for folder in folders:
             self.find_in_store(store, folder.url, store.walk(folder))
         if self.rotated:
-            base = {parse_name(item.url).base for item in files} or {parse_name(url).base}
+            bases = bases or {parse_name(url).base}
             siblings = [
                 item
-                for item in store.siblings(files[0] if files else None)
-                if parse_name(item.url).base in base and item not in files and not item.is_folder
+                for item in store.siblings(first[0] if first else None)
+                if parse_name(item.url).base in bases
+                and item.url not in self.files
+                and not item.is_folder
             ]
-            if not (named or siblings):
+            if missing is not None and not siblings:
                 raise missing
             self.find_in_store(store, url.rpartition("/")[0], siblings)
 
+    def add_remote(
+        self, store: Store, item: RemoteFile, head: bytes | SourceError, *, explicit: bool
+    ) -> None:
+        """Take in a file of a store, named or found, whose first bytes are known."""
+        if isinstance(head, SourceError) and head.kind == "no ranges":
+            file, head = spool_remote(store, item)
+        else:
+            file = self.describe_remote(store, item, head, explicit=explicit)
+        if isinstance(head, SourceError):
+            self.failed.append(head)
+        elif explicit:
+            self.add_explicit(item.url, file, head)
+        elif why := self.why_not(file, head):
+            self.skip(item.url, why)
+        else:
+            self.add(item.url, file)
+
     def find_in_store(self, store: Store, root: str, files: Iterable[RemoteFile]) -> None:
         """Take in files found in a folder of a store where they may be logs."""
-        candidates = []
-        for item in files:
-            if why := why_not_path(item.url.removeprefix(root)):
-                self.skip(item.url, why)
-            else:
-                candidates.append(item)
-        for item, head in zip(candidates, store.read_heads(candidates), strict=True):
-            file = self.describe_remote(item, explicit=False)
-            if isinstance(head, Exception):
-                self.failed.append(source_error(item.url, head))
-            elif why := self.why_not(file, head):
-                self.skip(item.url, why)
-            else:
-                self.add(item.url, file)
 
-    def describe_remote(self, item: RemoteFile, *, explicit: bool) -> SourceFile:
-        return SourceFile(item.url, item.size, item.mtime, explicit, self.options)
+        def candidates() -> Iterator[RemoteFile]:
+            for item in files:
+                if why := why_not_path(item.url.removeprefix(root)):
+                    self.skip(item.url, why)
+                else:
+                    yield item
+
+        for item, head in store.read_heads(candidates()):
+            self.add_remote(store, item, head, explicit=False)
+
+    def describe_remote(
+        self, store: Store, item: RemoteFile, head: bytes | SourceError, *, explicit: bool
+    ) -> SourceFile:
+        mark = store.mark(item, head) if isinstance(head, bytes) else item.mark
+        return SourceFile(item.url, item.size, item.mtime, explicit, self.options, mark)
 
     def find_members(self, protocol: str, argument: str) -> None:
         """Take in ``tar://PATTERN::ARCHIVE``, where the archive may be a glob or a URL."""
@@ -350,8 +396,12 @@ class _Finder:
         else:
             from pipeline.sources.remote import Store
 
-            for item in Store(argument, self.options).find():
-                yield self.describe_remote(item, explicit=True)
+            store = Store(argument, self.options)
+            for item, head in store.read_heads(store.find()):
+                if isinstance(head, SourceError):
+                    self.failed.append(head)
+                else:
+                    yield self.describe_remote(store, item, head, explicit=True)
 
     def add_members(self, protocol: str, base: SourceFile, pattern: str) -> None:
         """Take in the members of an archive that match a pattern."""
@@ -420,6 +470,16 @@ class _Finder:
             return
         keep_archive("tar", base, archive)
         self.add_archive("tar", base, "*", archive)
+
+
+def spool_remote(store: Store, item: RemoteFile) -> tuple[SourceFile, bytes | SourceError]:
+    """Fetch a file whose server gives no ranges as a whole, once, as a pipe is."""
+    try:
+        path = pipes[item.url] = store.spool()
+    except SourceError as error:
+        return SourceFile(item.url, item.size), error
+    with path.open("rb") as stored:
+        return SourceFile(item.url, path.stat().st_size), stored.read(SNIFF_BYTES)
 
 
 def _is_link(url: str) -> bool:

@@ -31,7 +31,7 @@ from pipeline.kernels.generations import (
     REMOVED,
     SILENCE_US,
 )
-from pipeline.shuffle import Pile, partition_piles
+from pipeline.shuffle import Pile, deal_pile, partition_piles
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -121,6 +121,28 @@ class Fragments:
     def n_rows(self) -> int:
         """Rows of all tables."""
         return sum(pile.n_rows for pile in self.piles.values())
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes that are in memory."""
+        return sum(pile.held_bytes for pile in self.piles.values())
+
+    def copy(self) -> Fragments:
+        """Return the same fragments; what is put on top of them does not change these."""
+        copied = Fragments(())
+        copied.piles = {name: pile.copy() for name, pile in self.piles.items()}
+        copied.n_joined = self.n_joined
+        return copied
+
+    def deal(self, n: int) -> list[Fragments]:
+        """Deal them out to ``n`` partitions: all fragments of a message lie in one."""
+        if n == 1:
+            return [self]
+        dealt = [Fragments(()) for _ in range(n)]
+        for name, pile in self.piles.items():
+            for part, one in zip(dealt, deal_pile(pile, _KEYS[name], n), strict=True):
+                part.piles[name] = one
+        return dealt
 
     def add(self, tables: Tables) -> None:
         """Put fragments that follow on top."""

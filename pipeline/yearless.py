@@ -6,6 +6,7 @@ from array import array
 from calendar import isleap
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -37,6 +38,11 @@ class YearTable:
     later: array[int]
     limit_index: int
     limit_s: int
+    limit: datetime
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Travel as the limit alone: there is a table in each task of a cluster."""
+        return year_table, (self.limit,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +105,7 @@ def later_by(moment: datetime, span: timedelta) -> datetime:
     return datetime.max if moment > datetime.max - span else moment + span  # noqa: DTZ901  (naive)
 
 
+@lru_cache(maxsize=64)
 def year_table(limit: datetime) -> YearTable:
     """Return the table by which the scan kernel dates the year-less stamps of a file."""
     days, later = (array("i", [IMPOSSIBLE_DAY]) * (13 * 32) for _ in range(2))
@@ -109,4 +116,4 @@ def year_table(limit: datetime) -> YearTable:
                 year = year_of(month, day, hour, 0, 0, limit)
                 table[month * 32 + day] = date(year, month, day).toordinal() - _EPOCH_ORDINAL
     limit_s = (limit.hour * 60 + limit.minute) * 60 + limit.second
-    return YearTable(days, later, limit.month * 32 + limit.day, limit_s)
+    return YearTable(days, later, limit.month * 32 + limit.day, limit_s, limit)

@@ -57,6 +57,7 @@ def _run(folder: Path, command: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.timeout(600)  # some seventy commands, each a process of its own
 @pytest.mark.parametrize("document", _DOCUMENTS)
 def test_every_shown_command_gives_what_is_shown(document, workplace):
     """Commands run in order in one folder; a line of … stands for any lines."""

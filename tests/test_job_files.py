@@ -157,7 +157,16 @@ def test_alerts_stand_first_in_a_report(sawlog, tmp_path):
     assert text.index("<h2>alert up</h2>") < text.index("<h2>volume</h2>")
 
 
-@pytest.mark.parametrize("command", [["files"], ["files", "--quick"], ["plan", "volume"]])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["files"],
+        ["files", "--quick"],
+        ["plan", "volume"],
+        ["overview"],
+        ["volume", "--compare", "previous"],
+    ],
+)
 def test_what_has_no_results_is_not_watched(command, sawlog, tmp_path):
     """Nothing is asked in vain."""
     (tmp_path / "log").write_text("x\n")
@@ -165,7 +174,7 @@ def test_what_has_no_results_is_not_watched(command, sawlog, tmp_path):
     ran = sawlog(*command, tmp_path / "log", "--alert", "SELECT 1")
 
     assert (2, "") == (ran.code, ran.out)
-    assert "no results to watch" in ran.err
+    assert "are for jobs" in ran.err
 
 
 def test_hostile_text_in_an_alert_is_made_harmless(sawlog, tmp_path):

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import UsageError
-from pipeline.model import Account
-from pipeline.outputs.model import About, Letter, Occasion, Style
+from pipeline.model import Account, Letter
+from pipeline.outputs.model import About, Occasion, Style
 from pipeline.report.mail import MAX_ROWS, format_eml, read_letter
 from tests.support.hostile import HOSTILE
 

@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 
 from pipeline import run, split
 from pipeline.job import find_job, sql_job
-from pipeline.reduce import reduce_partials
 from pipeline.run import run_jobs
 from pipeline.settings import Settings
 from tests.support.oracle import split_lines
@@ -339,45 +338,6 @@ def test_a_big_gzip_gets_a_seek_index_and_is_many_splits_afterwards(tmp_path, te
     path.write_bytes(gzip.compress(texts["maillog.1"] * 80, 1))  # another file by the same name
     assert 1 == len(plan()[0])
     assert 80 * first.account.lines // 90 == _volume([path], workers=2).account.lines
-
-
-@pytest.mark.parametrize("kind", ["inline", "pool", "dask"])
-def test_every_executor_gives_the_same(demo, kind):
-    """Whatever runs the map tasks: one result, one account, the rows in one order."""
-    from pipeline.executors.dask import DaskThreadsExecutor
-    from pipeline.executors.inline import InlineExecutor
-    from pipeline.executors.pool import PoolExecutor
-
-    executor = {
-        "inline": InlineExecutor,
-        "pool": lambda: PoolExecutor(3),
-        "dask": lambda: DaskThreadsExecutor(3),
-    }[kind]()
-    paths = sorted(str(path) for path in demo.glob("maillog*"))
-    settings = Settings(split_bytes=20_000)
-    plan, plans = run.plan_queries([find_job("volume")], settings)
-    tasks = run.plan_tasks(run.find_inputs(paths, settings), plan, settings)
-    done = []
-
-    merged = executor.reduce(tasks, plan, done.append)
-    rows = reduce_partials(merged, plan, plans)["volume"].to_pylist()
-
-    assert _csv(_volume(paths, scheduler="inline")) == rows
-    assert sum(map(len, tasks)) == len(done)
-    rows_plan, _ = run.plan_queries([sql_job("rows", "SELECT message FROM lines")], settings)
-    row_tasks = run.plan_tasks(run.find_inputs(paths, settings), rows_plan, settings)
-    streamed = [
-        text
-        for part in executor.stream(row_tasks, rows_plan)
-        for table in part.partials[0][0]
-        for text in table.column(0).to_pylist()
-    ]
-    assert (
-        streamed
-        == run_jobs([sql_job("rows", "SELECT message FROM lines")], paths, settings)
-        .results["rows"]["message"]
-        .to_pylist()
-    )
 
 
 @pytest.mark.timeout(30)

@@ -6,6 +6,7 @@ import os
 import subprocess
 from pathlib import Path
 
+import kubernetes_validate
 import pytest
 import yaml
 
@@ -16,6 +17,8 @@ def test_the_cron_job_of_kubernetes_runs_a_job_file_that_is_right(sawlog, tmp_pa
     """Its ConfigMap holds the file that its container is given; alerts fit the jobs."""
     text = (_FOLDER / "kubernetes-cronjob.yaml").read_text()
     config, cron = yaml.safe_load_all(text)
+    for one in (config, cron):
+        kubernetes_validate.validate(one, "1.30", strict=True)
     pod = cron["spec"]["jobTemplate"]["spec"]["template"]["spec"]
     (container,) = pod["containers"]
     path = Path(container["args"][-1])

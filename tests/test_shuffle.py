@@ -151,3 +151,33 @@ def test_dealing_keeps_no_more_in_memory_than_a_pile(monkeypatch):
     assert 20_000 == first["one"].num_rows + sum(part["one"].num_rows for part in parts)
     del parts
     assert before == _files()
+
+
+def test_a_copy_of_a_pile_leaves_the_original_as_it_is(pile_bytes):
+    """What is put on the copy, or on the original, is not seen by the other, on disk or not."""
+    pile = _pile(_tables([["a", "b"]] * 50))
+    before = _rows(pile.tables())
+
+    copied = pile.copy()
+    copied.extend(_pile(_tables([["c", "d"]] * 50, 100)))
+    copied.store()
+    longer = _rows(copied.tables())
+    pile.extend(_pile(_tables([["e", "f"]] * 50, 200)))
+    pile.store()
+
+    assert before == longer[: len(before)]
+    assert len(before) < len(longer)
+    assert longer == _rows(copied.tables())
+    assert before == _rows(pile.tables())[: len(before)]
+
+
+def test_a_pile_travels_as_a_whole():
+    """Pickled and back it has the same rows, and less bytes than what its tables are slices of."""
+    import pickle
+
+    pile = _pile(_tables([["a", "b"]] * 50))
+    assert _rows(pile.tables()) == _rows(pickle.loads(pickle.dumps(pile)).tables())
+    long = pa.table({"key": ["x" * 100] * 10_000})
+    sliced = Pile()
+    sliced.add(long.slice(5, 3))
+    assert 10_000 > len(pickle.dumps(sliced))

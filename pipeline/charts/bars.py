@@ -175,7 +175,7 @@ def _draw_series(
     span = cut_cells(f"{first} to {last}", room)
     lines = [[Part(f"{_pad(head, name_width)}  {measured:>{value_width}}  {span}", "name")]]
     for name, values in series.items():
-        spark = _make_spark(values, room, is_ascii=is_ascii)
+        spark = make_spark(values, room, is_ascii=is_ascii)
         text = f"{_pad(cut_cells(name, name_width), name_width)}  {sums[name]:>{value_width}}  "
         lines.append([Part(text), Part(spark, "bar")])
     return lines
@@ -186,7 +186,7 @@ def _measure(values: Sequence[float | None], *, is_additive: bool) -> float:
     return (sum(known) if is_additive else max(known)) if known else 0
 
 
-def _make_spark(values: Sequence[float | None], room: int, *, is_ascii: bool) -> str:
+def make_spark(values: Sequence[float | None], room: int, *, is_ascii: bool) -> str:
     """Return a character for each place; where there are more of them than cells, for several."""
     levels = _ASCII_LEVELS if is_ascii else _LEVELS
     n_cells = min(room, len(values))

@@ -137,7 +137,7 @@ class FramesReader(PlainReader):
         plain = None if self._start_plain is None else self._start_plain + self._n_delivered
         failure = self._stored.failure
         if kind == "unreadable" and failure is not None:
-            return DamageError(kind, failure.stored_offset, plain, failure.detail)
+            return DamageError(failure.kind, failure.stored_offset, plain, failure.detail)
         return DamageError(kind, self._frame, plain, detail)
 
     def ends_early(self, what: str) -> DamageError:

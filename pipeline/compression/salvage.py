@@ -24,7 +24,7 @@ from __future__ import annotations
 import tempfile
 from typing import IO, TYPE_CHECKING, BinaryIO, Protocol
 
-from pipeline.errors import DamageError
+from pipeline.errors import DamageError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -118,7 +118,8 @@ class Tape:
         try:
             length = _fill(self._stored, buffer)
         except OSError as error:
-            raise DamageError("unreadable", self.offset, None, str(error)) from error
+            kind = error.kind if isinstance(error, StoreError) else "unreadable"
+            raise DamageError(kind, self.offset, None, str(error)) from error
         if self._memory is not None:
             self._remember(buffer[:length])
         return length

@@ -108,7 +108,9 @@ def _move(temporary: Path, place: Path) -> None:
 def _send(url: str, temporary: Path, storage_options: Mapping[str, Any]) -> None:
     import fsspec
 
-    system, path = fsspec.core.url_to_fs(url, **storage_options)
+    from pipeline.sources.secrets import typed_options
+
+    system, path = fsspec.core.url_to_fs(url, **typed_options(storage_options))
     protocols = {system.protocol} if isinstance(system.protocol, str) else set(system.protocol)
     content = temporary.read_bytes()
     if not protocols & _FILE_PROTOCOLS:

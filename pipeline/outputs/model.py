@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from pipeline.model import Account
+    from pipeline.model import Account, Letter
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +34,6 @@ class About:
     keys: tuple[str, ...] = ()
     charts: tuple[str, ...] = ()
     additive: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True, slots=True)
-class Letter:
-    """Headers of a message, checked by `pipeline.report.mail.read_letter`."""
-
-    sender: str = ""
-    recipients: tuple[str, ...] = ()
-    subject: str = ""
 
 
 @dataclass(frozen=True, slots=True)

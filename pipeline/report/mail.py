@@ -22,7 +22,8 @@ from pipeline.charts.colors import Palette
 from pipeline.charts.draw import draw_png
 from pipeline.charts.spec import make_spec, stack_specs
 from pipeline.errors import UsageError
-from pipeline.outputs.model import About, Letter, Style
+from pipeline.model import Letter
+from pipeline.outputs.model import About, Style
 from pipeline.outputs.table import table_text
 from pipeline.outputs.top import cut_rows
 from pipeline.outputs.values import is_numeric

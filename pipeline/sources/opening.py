@@ -20,11 +20,16 @@ _ARCHIVES = ("tar", "zip")
 _TAR_NAMES = (".tar", ".tbz", ".tgz", ".txz", ".tzst", ".taz", ".tlz")
 
 
-def open_stored(file: SourceFile) -> BinaryIO:
+def open_stored(file: SourceFile, span: tuple[int, int] = (0, 0)) -> BinaryIO:
     """Return a new seekable handle on the stored bytes; the caller closes it.
 
     Each call gives a handle of its own, so that threads can read one file side by side. Local
     files are unbuffered. All errors of reading are OSErrors.
+
+    Parameters
+    ----------
+    span : tuple of (int, int)
+        Stored bytes that will be read for sure: a store is asked for them ahead.
 
     Raises
     ------
@@ -46,12 +51,22 @@ def open_stored(file: SourceFile) -> BinaryIO:
         return _open_member(file)
     from pipeline.sources.remote import Store
 
-    return Store(file.url, file.options).open()
+    store = Store(file.url, file.options)
+    if file.size is None:
+        found = store.describe()
+        return store.open(found.size or 0, found.mtime, found.mark, span)
+    return store.open(file.size, file.mtime, file.mark, span)
 
 
 def is_local(file: SourceFile) -> bool:
     """Tell whether the URL is the path of a local file, and no pipe or archive member."""
     return file.url != STDIN and file.url not in pipes and local_path(file.url) is not None
+
+
+def is_in_store(file: SourceFile) -> bool:
+    """Tell whether a file's bytes come from a store by requests of their own."""
+    is_member = archive_protocol(file.url) is not None
+    return not (file.url == STDIN or file.url in pipes or is_member) and not is_local(file)
 
 
 def describe(url: str, options: tuple[tuple[str, str], ...]) -> SourceFile:
@@ -78,7 +93,7 @@ def describe(url: str, options: tuple[tuple[str, str], ...]) -> SourceFile:
     from pipeline.sources.remote import Store
 
     found = Store(url, options).describe()
-    return SourceFile(url, found.size, found.mtime, options=options)
+    return SourceFile(url, found.size, found.mtime, options=options, mark=found.mark)
 
 
 def archive_protocol(url: str) -> str | None:

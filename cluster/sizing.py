@@ -1,0 +1,134 @@
+"""How long a run takes on how many workers, and what a store asks for it.
+
+A small model over measured figures (`cluster.figures`). Its assumptions:
+
+* All workers are as fast as the core that was measured, and have all of it.
+* The store gives as much as is asked, up to what the network of a worker carries.
+* What is serial is the listing, the looks at heads, and the scheduler's work for each task; the
+  last runs beside the mapping, and bounds it from below.
+* A merge costs little beside a map: partials of a day and process are small.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What was measured, on the machine and day that the README tells.
+
+    Attributes
+    ----------
+    core_s_a_gb : float
+        Processor seconds of a worker for a stored GB (1e9 bytes) of .gz.
+    scheduler_s_a_task : float
+        Of the scheduler's one core, for each task with its share of the merges.
+    driver_s_a_file : float
+        Of the driver's one core: to list a file and make tasks of it.
+    start_s : float
+        From the command to the first split, on a cluster that runs.
+    """
+
+    core_s_a_gb: float
+    scheduler_s_a_task: float
+    driver_s_a_file: float
+    start_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Assumed:
+    """What was not measured here.
+
+    Attributes
+    ----------
+    worker_gb_a_s : float
+        What the network of one worker machine brings.
+    head_s : float
+        One request's latency; this many heads are read at a time.
+    usd_a_1000_gets, usd_a_core_hour : float
+        List prices, of the usual order; put in your own.
+    """
+
+    worker_gb_a_s: float = 1.0
+    head_s: float = 0.03
+    heads_at_a_time: int = 16
+    request_mb: int = 8
+    usd_a_1000_gets: float = 0.0004
+    usd_a_core_hour: float = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """An estimate."""
+
+    tasks: int
+    seconds: float
+    requests: int
+    usd: float
+    bound_by: str
+
+
+def estimate(
+    tb: float, files: int, workers: int, threads: int, measured: Measured, assumed: Assumed
+) -> Size:
+    """Return what a pass over so many stored TB (1e12 bytes) takes.
+
+    Examples
+    --------
+    >>> estimate(1, 1000, 10, 8, Measured(10, 0.001, 0.0001, 1), Assumed()).bound_by
+    'cores'
+    """
+    gb = tb * 1000
+    # A .gz is one split at its first run; small ones share tasks: pipeline.executors.units.
+    tasks = min(files, 10_000)
+    parallel = {
+        "cores": gb * measured.core_s_a_gb / (workers * min(threads, max(1, tasks / workers))),
+        "network": gb / (workers * assumed.worker_gb_a_s),
+        "scheduler": tasks * measured.scheduler_s_a_task,
+    }
+    bound_by = max(parallel, key=lambda name: parallel[name])
+    listing = files * (measured.driver_s_a_file + assumed.head_s / assumed.heads_at_a_time)
+    seconds = measured.start_s + listing + parallel[bound_by]
+    if listing > parallel[bound_by]:
+        bound_by = "listing"
+    # The listing gives a thousand names a request; a head each; then the bytes.
+    requests = round(files / 1000 + files + max(files, gb * 1000 / assumed.request_mb))
+    usd = requests / 1000 * assumed.usd_a_1000_gets
+    usd += workers * threads * seconds / 3600 * assumed.usd_a_core_hour
+    return Size(tasks, seconds, requests, usd, bound_by)
+
+
+def table(measured: Measured, assumed: Assumed) -> str:
+    """Return the sizing table of the README."""
+    lines = [
+        "| stored TB | files | workers x threads | tasks | time | bound by | requests | cost |",
+        "|--:|--:|--:|--:|--:|---|--:|--:|",
+    ]
+    for tb, files, workers, threads in _ROWS:
+        size = estimate(tb, files, workers, threads, measured, assumed)
+        lines.append(
+            f"| {tb:g} | {files:,} | {workers} x {threads} | {size.tasks:,} | "
+            f"{_in_time(size.seconds)} | {size.bound_by} | {size.requests:,} | "
+            f"${size.usd:,.2f} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+_ROWS = (
+    (0.1, 400, 2, 8),
+    (1, 4_000, 4, 8),
+    (1, 1_000_000, 4, 8),
+    (10, 40_000, 10, 16),
+    (10, 40_000, 40, 16),
+    (100, 400_000, 40, 16),
+    (100, 400_000, 160, 16),
+)
+
+
+def _in_time(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    if seconds < 6000:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

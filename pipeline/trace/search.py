@@ -1,0 +1,237 @@
+"""Search a split: lines that hold one of some literals are parsed, all others only counted."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pipeline.combine import FileCounts
+from pipeline.kernels.find import count_lines, find_lines, fold_mask, pick_places
+from pipeline.map import visit_blocks
+from pipeline.model import Block
+from pipeline.scan import LineCounts, LineScanner
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pipeline.map import MapTask
+    from pipeline.trace.query import Queries
+
+#: Parsed columns of a line.
+COLUMNS = (
+    *("time", "host", "process", "pid", "instance", "daemon", "queue_id", "event", "phase"),
+    *("sender", "recipient", "orig_to", "relay", "relay_ip", "status", "dsn", "reason"),
+    *("delay_us", "size", "nrcpt", "client", "client_ip", "helo", "sasl_user", "message_id"),
+    *("child_id", "link"),
+)
+#: Lines that name a message's bounce, or its copy: rare enough to look at all of them. Those that
+#: name what a filter here made of it are many; they hold the query mostly.
+LINKS = (b"notification: ", b"forwarded as ")
+HOPS = (b"[127.0.0.1]:", b"[::1]:")
+#: Lines of a run that are kept in memory; the rest is counted.
+MAX_LINES = 1_000_000
+
+Row = dict[str, Any]
+#: Host, process and pid of a session.
+Session = tuple[object, object, object]
+
+
+class Needle:
+    """A literal, ready to be looked for."""
+
+    def __init__(self, text: bytes, *, fold: bool) -> None:
+        self.mask = bytearray(fold_mask(text, fold))
+        self.text = bytearray(c | m for c, m in zip(text, self.mask, strict=True))
+        self.places = pick_places(text)
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What one pass looks for.
+
+    Attributes
+    ----------
+    queries : Queries or None
+        Lines that match are kept; None in the second pass.
+    needles, links : tuple of Needle
+        Which lines are parsed; of ``links`` only what is tied to what is kept. None: all.
+    ids : frozenset of str
+        Lines with these queue ids are kept.
+    sessions : frozenset of Session
+        Lines of these without a queue id are kept.
+    """
+
+    queries: Queries | None
+    needles: tuple[Needle, ...] | None
+    links: tuple[Needle, ...] = ()
+    ids: frozenset[str] = frozenset()
+    sessions: frozenset[Session] = frozenset()
+
+
+@dataclass(slots=True)
+class Found:
+    """What was found in one split.
+
+    Attributes
+    ----------
+    rows : list of dict
+        Lines that are kept: `COLUMNS`, ``raw``, ``matched``, ``place`` (byte in the split),
+        ``line`` (counted in the split from 0).
+    links : list of (str, str)
+        Queue ids that a line ties.
+    open_sessions : set of Session
+        Their begin or end lies in another block.
+    n_more : int
+        Lines that were not kept, since there are too many.
+    """
+
+    url: str
+    counts: FileCounts = field(default_factory=FileCounts)
+    rows: list[Row] = field(default_factory=list)
+    links: list[tuple[str, str]] = field(default_factory=list)
+    open_sessions: set[Session] = field(default_factory=set)
+    n_more: int = 0
+
+
+class Searcher:
+    """Searches splits; every thread has buffers of its own."""
+
+    def __init__(self, search: Search, max_lines: int = MAX_LINES) -> None:
+        self._search = search
+        self._local = threading.local()
+        self._left = max_lines
+
+    def search(self, task: MapTask) -> Found:
+        """Search one split; never raises for what is in the input: that stands in the counts."""
+        local = self._local
+        if not hasattr(local, "scanner"):
+            local.scanner = LineScanner(frozenset(COLUMNS))
+            local.found = memoryview(bytearray(16 << 14)).cast("q")
+        local.scanner.begin_file(task.split.file.url, task.years)
+        found = Found(task.split.file.url)
+        n_lines = n_bytes = 0
+        with closing(visit_blocks(task, found.counts)) as blocks:
+            for block in blocks:
+                n_lines += self._take(block, found, n_lines)
+                n_bytes += block.stop + block.extra_bytes
+        # Lines are not dated by a search that only looks for some.
+        found.counts.lines = LineCounts(lines=n_lines, dated=n_lines, plain_bytes=n_bytes)
+        return found
+
+    def _take(self, block: Block, found: Found, n_before: int) -> int:
+        """Keep what matters of a block; return its lines."""
+        search = self._search
+        if search.needles is None:
+            spans = {(0, block.stop)} if block.stop else set()
+        else:
+            spans = set()
+            for needle in search.needles:
+                spans.update(self._spans(block, 0, block.stop, needle))
+            tied: set[tuple[int, int]] = set()
+            for needle in search.links:
+                tied.update(self._spans(block, 0, block.stop, needle))
+            self._take_links(block, sorted(tied - spans), found)
+        n_rows = len(found.rows)
+        for row in self._parse(block, sorted(spans)):
+            self._judge(row, found)
+        if search.queries is not None or search.ids:
+            for row in [row for row in found.rows[n_rows:] if row["event"] == "client"]:
+                self._add_session(block, row, found)
+        at = 0
+        n_lines: int = 0
+        for row in sorted(found.rows[n_rows:], key=lambda row: row["place"]):
+            place = row["place"] - block.offset
+            n_lines += count_lines(block.buffer, at, place)
+            at = place
+            row["line"] = n_before + n_lines
+        n_lines += count_lines(block.buffer, at, block.stop)
+        ends = block.stop and block.buffer[block.stop - 1] == 10
+        return n_lines + (0 if ends or not block.stop else 1)
+
+    def _take_links(self, block: Block, spans: list[tuple[int, int]], found: Found) -> None:
+        """Take from lines that do not match which queue ids they tie."""
+        if spans:
+            text = bytearray(b"".join(bytes(block.buffer[a:b]) for a, b in spans))
+            for table in self._local.scanner.scan(Block(text, len(text), 0)):
+                ids = [table[name].to_pylist() for name in ("queue_id", "child_id")]
+                pairs = zip(*ids, strict=True)
+                found.links += [(one, other) for one, other in pairs if one and other]
+
+    def _spans(
+        self, block: Block, start: int, stop: int, needle: Needle
+    ) -> Iterator[tuple[int, int]]:
+        at, found = start, self._local.found
+        while at < stop:
+            first, second = needle.places
+            n, at = find_lines(
+                block.buffer, at, stop, needle.text, needle.mask, first, second, found
+            )
+            for k in range(n):
+                yield found[2 * k], found[2 * k + 1]
+
+    def _parse(self, block: Block, spans: list[tuple[int, int]]) -> Iterator[Row]:
+        """Yield the lines that lie in some spans of a block, parsed."""
+        if not spans:
+            return
+        pieces = [bytes(block.buffer[a:b]) for a, b in spans]
+        text = bytearray(b"".join(pieces))
+        # A position in the text is one in the block, so much further on.
+        moves, length = [], 0
+        for (start, _), piece in zip(spans, pieces, strict=True):
+            moves.append((length, start - length))
+            length += len(piece)
+        at = k = 0
+        for table in self._local.scanner.scan(Block(text, len(text), 0)):
+            names = [name for name in table.column_names if name in COLUMNS]
+            for row in table.select(names).to_pylist():
+                end = text.find(b"\n", at) + 1 or len(text)
+                while k + 1 < len(moves) and moves[k + 1][0] <= at:
+                    k += 1
+                row["raw"] = bytes(text[at:end])
+                row["place"] = block.offset + at + moves[k][1]
+                yield row
+                at = end
+
+    def _judge(self, row: Row, found: Found) -> None:
+        search = self._search
+        row["matched"] = search.queries is not None and search.queries.matches(row, row["raw"])
+        if row["child_id"] and row["queue_id"]:
+            found.links.append((row["queue_id"], row["child_id"]))
+        is_kept = row["matched"] or row["queue_id"] in search.ids
+        if not is_kept and search.sessions and row["queue_id"] is None:
+            is_kept = session_of(row) in search.sessions
+        if is_kept:
+            self._keep(row, found)
+
+    def _keep(self, row: Row, found: Found) -> None:
+        if self._left <= 0:
+            found.n_more += 1
+            return
+        self._left -= 1
+        found.rows.append(row)
+
+    def _add_session(self, block: Block, row: Row, found: Found) -> None:
+        """Keep the lines of the session that brought a message, where they are in this block."""
+        mark = b"[%d]: " % (row["pid"] or 0)
+        place = row["place"] - block.offset
+        begin = block.buffer.rfind(mark + b"connect from ", 0, place)
+        end = block.buffer.find(mark + b"disconnect from ", place, block.stop)
+        if begin >= 0 and end >= 0:
+            begin = block.buffer.rfind(b"\n", 0, begin) + 1
+            end = block.buffer.find(b"\n", end, block.stop) + 1 or block.stop
+            spans = list(self._spans(block, begin, end, Needle(mark, fold=False)))
+            rows = [r for r in self._parse(block, spans) if session_of(r) == session_of(row)]
+            if rows and rows[0]["event"] == "connect" and rows[-1]["event"] == "disconnect":
+                for one in rows:
+                    if one["queue_id"] is None:
+                        one["matched"] = False
+                        self._keep(one, found)
+                return
+        found.open_sessions.add(session_of(row))
+
+
+def session_of(row: Row) -> Session:
+    """Return what tells the session of a line apart, while it lasts."""
+    return row["host"], row["process"], row["pid"]

@@ -1,0 +1,234 @@
+"""Clusters that a run starts: processes here, hosts by ssh, jobs of a Slurm, pods."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.support.services import make_certificates, slurm, sshd, tls_lines
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(120)]
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory):
+    return make_certificates(tmp_path_factory.mktemp("home"))
+
+
+def _command(*arguments: object) -> list[str]:
+    return [sys.executable, "-m", "pipeline", *map(str, arguments)]
+
+
+def _sawlog(*arguments, env=None, cwd=ROOT):
+    return subprocess.run(
+        _command(*arguments),
+        env={**os.environ, **(env or {})},
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+    )
+
+
+def _volume(demo, *arguments, env=None, cwd=ROOT):
+    """Ask for the volume of the demo archive, in many splits."""
+    ran = _sawlog(
+        *("volume", *sorted(demo.glob("maillog*")), "--to", "csv", "--split-size", "50KiB"),
+        *("--nice", "0", *arguments),
+        env=env,
+        cwd=cwd,
+    )
+    assert 0 == ran.returncode, ran.stderr
+    return ran.stdout
+
+
+def _ours(word: str) -> list[str]:
+    """Return the processes whose command line holds a word."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            text = path.read_bytes().replace(b"\0", b" ").decode()
+        except OSError:
+            continue
+        if word in text and "pytest" not in text:
+            found.append(text)
+    return found
+
+
+def _wait_until_gone(word: str) -> None:
+    end = time.monotonic() + 15
+    while _ours(word):
+        assert time.monotonic() < end, _ours(word)
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_local_processes_give_what_one_process_gives(demo, tmp_path, workers):
+    """`--cluster local` starts workers, gives the same bytes, and leaves nothing behind."""
+    profile = tmp_path / "here.toml"
+    profile.write_text(f'target = "local"\nthreads = 1\nfolder = "{tmp_path / "spill"}"\n')
+
+    there = _volume(demo, "--cluster", profile, "--workers", workers)
+
+    assert _volume(demo) == there
+    assert not _ours(str(tmp_path / "spill"))
+    assert [] == [*(tmp_path / "spill").rglob("*.arrow")]
+
+
+def test_ctrl_c_stops_what_was_started_and_writes_nothing(demo, tmp_path):
+    """Ctrl-C in a terminal reaches all processes: exit 130 within seconds, no file, no process."""
+    big = tmp_path / "big.log"
+    big.write_bytes((demo / "maillog").read_bytes() * 400)
+    profile = tmp_path / "here.toml"
+    profile.write_text(f'target = "local"\nworkers = 2\nfolder = "{tmp_path / "spill"}"\n')
+    command = _command(
+        *("mail", big, "--cluster", profile, "-o", tmp_path / "{job}.csv", "--nice", "0"),
+        *("--split-size", "1MiB"),
+    )
+    running = subprocess.Popen(
+        command, cwd=ROOT, start_new_session=True, stdout=-1, stderr=-1, text=True
+    )
+    time.sleep(4)
+
+    os.killpg(running.pid, signal.SIGINT)
+    _, told = running.communicate(timeout=30)
+
+    assert 130 == running.returncode, told
+    assert "sawlog: interrupted; nothing was written" == told.strip()
+    assert [] == [*tmp_path.glob("*.csv")]
+    end = time.monotonic() + 15
+    while any(_in_session(running.pid)):
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+def _in_session(session: int) -> list[int]:
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, *rest = path.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(rest[2]) == session and state != "Z":
+            found.append(int(path.parent.name))
+    return found
+
+
+def test_ssh_starts_workers_on_hosts(demo, tmp_path, certificates):
+    """`--cluster` over a real sshd, all of it by TLS; afterwards nothing of it runs."""
+    if shutil.which("sshd") is None and not Path("/usr/sbin/sshd").exists():
+        pytest.skip("needs openssh-server")
+    with sshd(tmp_path) as reached:
+        profile = tmp_path / "hosts.toml"
+        spill = tmp_path / "spill"
+        profile.write_text(
+            f'target = "ssh"\n{reached}{tls_lines(certificates)}threads = 1\nfolder = "{spill}"\n'
+        )
+
+        checked = _sawlog("cluster", "check", "--cluster", profile, demo / "maillog", "--to", "csv")
+        there = _volume(demo, "--cluster", profile)
+
+    assert 0 == checked.returncode, checked.stderr
+    workers = checked.stdout.splitlines()[1:]
+    assert 2 == len(workers)
+    assert all(line.startswith("tls://") and line.endswith(",true") for line in workers)
+    assert _volume(demo) == there
+    _wait_until_gone(str(spill))
+
+
+def test_an_unknown_host_key_is_refused(demo, tmp_path, certificates):
+    """A host that is not the one that is known gets nothing started on it."""
+    if shutil.which("sshd") is None and not Path("/usr/sbin/sshd").exists():
+        pytest.skip("needs openssh-server")
+    with sshd(tmp_path) as reached:
+        (tmp_path / "known_hosts").write_text("")
+        profile = tmp_path / "hosts.toml"
+        profile.write_text(f'target = "ssh"\n{reached}{tls_lines(certificates)}')
+
+        ran = _sawlog("volume", demo / "maillog", "--cluster", profile)
+
+    assert 1 == ran.returncode
+    assert "Host key is not trusted" in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+def test_slurm_jobs_are_workers(demo, tmp_path, certificates):
+    """A real Slurm of one node: `--cluster` queues jobs, runs on them by TLS, cancels them."""
+    if os.geteuid() or not all(map(shutil.which, ("slurmctld", "slurmd", "munged", "sbatch"))):
+        pytest.skip("needs slurm-wlm and munge, and to be root")
+    with slurm(tmp_path) as env:
+        profile = tmp_path / "jobs.toml"
+        profile.write_text(
+            f'target = "slurm"\n{tls_lines(certificates)}workers = 2\nthreads = 1\nmemory = "2GiB"\n'
+            f'walltime = "00:10:00"\ninterface = "lo"\nlogs = "{tmp_path / "logs"}"\n'
+            f'folder = "{tmp_path / "spill"}"\n'
+        )
+        there = _volume(demo, "--cluster", profile, env=env)
+        queued = subprocess.run(
+            ["squeue", "-h", "-t", "running,pending"],
+            env={**os.environ, **env}, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        logs = [path.read_text() for path in (tmp_path / "logs").glob("*.err")]
+
+    assert _volume(demo) == there
+    assert "" == queued.stdout
+    assert 2 == len(logs)
+    assert all("tls://127.0.0.1" in log for log in logs)
+
+
+_KUBECTL = """#!{python}
+import subprocess, sys, pathlib
+folder = pathlib.Path({folder!r})
+words = sys.argv[1:]
+with (folder / "calls").open("a") as calls:
+    print(" ".join(words), file=calls)
+if "apply" in words:
+    (folder / "applied.yaml").write_text(sys.stdin.read())
+elif "port-forward" in words:
+    n = int((folder / "tries").read_text()) if (folder / "tries").exists() else 0
+    (folder / "tries").write_text(str(n + 1))
+    if n < 1:
+        sys.exit("error: no pod yet")
+    print("Forwarding from 127.0.0.1:{port} -> 8786", flush=True)
+    sys.stdin.close()
+    import time; time.sleep(100)
+elif "get" in words:
+    print("there")
+"""
+
+
+def test_kubernetes_applies_a_manifest_and_deletes_it(demo, tmp_path, certificates):
+    """What kubectl is asked, with a scheduler of our own behind the port that it forwards."""
+    from tests.support.cluster import Processes
+
+    tls = [f"--tls-{k}={certificates / v}.pem" for k, v in
+           {"ca-file": "ca", "cert": "cert", "key": "key"}.items()]  # fmt: skip
+    with Processes(tmp_path, 1, arguments=tls, scheduler_arguments=["--protocol", "tls"]) as pods:
+        (tmp_path / "bin").mkdir()
+        kubectl = tmp_path / "bin" / "kubectl"
+        port = pods.address.rpartition(":")[2]
+        kubectl.write_text(_KUBECTL.format(python=sys.executable, folder=str(tmp_path), port=port))
+        kubectl.chmod(0o755)
+        profile = tmp_path / "pods.toml"
+        profile.write_text(
+            f'target = "kubernetes"\nimage = "example.org/sawlog:1"\nworkers = 1\n'
+            f"{tls_lines(certificates)}"
+        )
+        env = {"PATH": f"{kubectl.parent}:{os.environ['PATH']}"}
+
+        there = _volume(demo, "--cluster", profile, env=env)
+
+    calls = (tmp_path / "calls").read_text().splitlines()
+    assert _volume(demo) == there
+    assert 2 == int((tmp_path / "tries").read_text())
+    assert "--namespace sawlog delete daskcluster sawlog --ignore-not-found" == calls[-1]
+    assert "example.org/sawlog:1" in (tmp_path / "applied.yaml").read_text()
