@@ -6,12 +6,13 @@ import dataclasses
 import json
 from typing import TYPE_CHECKING
 
+from pipeline.model import SILENT, split_known
 from pipeline.text import clean, escape_visibly, in_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pipeline.model import Account, Damage
+    from pipeline.model import Account, Damage, KnownDamage
 
 #: More lines about single files than this are left to ``--account``.
 MAX_NOTES = 20
@@ -26,7 +27,7 @@ def account_json(account: Account) -> str:
 def account_line(account: Account) -> str:
     """Return the account in one line."""
     read = {one["file"] for one in account.years}
-    bad = {damage.file for damage in account.damaged}
+    bad = {damage.file for damage in account.damaged if damage.kind != SILENT}
     n_bad = len(bad)
     n_named = account.files + len(bad - read)
     whole = account.files - len(bad & read)
@@ -53,14 +54,17 @@ def account_line(account: Account) -> str:
     return " · ".join(parts)
 
 
-def account_notes(account: Account) -> list[str]:
-    """Return a line for each file that is duplicate or skipped."""
+def account_notes(account: Account, known: Sequence[KnownDamage] = ()) -> list[str]:
+    """Return a line for each file that is duplicate or skipped, or whose damage is known."""
     said = {"prefix": "begins {same_as}, which holds more: counted there"}
     usual = "{kind} as {same_as}: counted once"
     notes = [
         f"{one['file']}: {said.get(one['kind'], usual).format(**one)}" for one in account.duplicates
     ]
     notes += [f"{one['file']}: skipped: {one['why']}" for one in account.skipped]
+    for damage, by in split_known(account.damaged, known)[1]:
+        why = f" ({by.why})" if by.why else ""
+        notes.append(f"known damage{why}: {_damage_line(damage)}")
     notes += [
         f"{one['file']}: {one['not_peeled']:,} of its lines are in no envelope of "
         f"{one['envelope']}: they count as they stand"
@@ -70,9 +74,12 @@ def account_notes(account: Account) -> list[str]:
     return _cut(notes)
 
 
-def account_warnings(account: Account, *, tells_guesses: bool = True) -> list[str]:
-    """Return a line for each damage, and one where years are guessed."""
-    notes = [_damage_line(damage) for damage in account.damaged]
+def account_warnings(
+    account: Account, known: Sequence[KnownDamage] = (), *, tells_guesses: bool = True
+) -> list[str]:
+    """Return a line for each damage that is not known, and one where years are guessed."""
+    new, _ = split_known(account.damaged, known)
+    notes = [_damage_line(damage) for damage in new]
     guessed = sum("guessed" in str(one["evidence"]) for one in account.years)
     if guessed and tells_guesses:
         notes.append(

@@ -18,7 +18,7 @@ from pipeline.errors import SawlogError, UsageError
 from pipeline.options import FORMATS, shared_options
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from pipeline.job import Job, Parameter
 
@@ -26,7 +26,12 @@ if TYPE_CHECKING:
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_DAMAGED = 3
+EXIT_ALERT = 4
 EXIT_INTERRUPTED = 130
+
+#: What monitors that descend from Nagios take for well, a warning, critical and unknown.
+_OF_NAGIOS = {0: 0, EXIT_DAMAGED: 1, EXIT_ALERT: 2}
+_NAGIOS_UNKNOWN = 3
 
 #: Before the names of the options that a job's own parameters are.
 _OWN = "own_"
@@ -166,7 +171,8 @@ def _job_command(names: str) -> click.Command:
             *(f"{name}={value}" for name, value in given.items() if value is not None),
         )
         title = " · ".join(job.question if job.sections else job.name for job in asked)
-        return _run_jobs(jobs, compare, title=title, **options)
+        name = click.get_current_context().info_name or names
+        return _run_jobs(jobs, compare, title=title, name=name, **options)
 
     # What is taken can be set with -p.
     taken = {name for option in run.params for name in option.opts} | {*_HELP}
@@ -189,12 +195,24 @@ _compare_option = click.option(
 
 
 def _run_jobs(jobs: Sequence[Job], compare: str | None, **options: Any) -> int:
+    """Run jobs; return the exit code, in the codes that are wanted."""
+    if options["exit_codes"] == "own":
+        return _run_or_compare(jobs, compare, **options)
+    try:
+        return _OF_NAGIOS[_run_or_compare(jobs, compare, **options)]
+    except SawlogError as error:
+        _say(f"sawlog: {error}")
+        return _NAGIOS_UNKNOWN
+
+
+def _run_or_compare(jobs: Sequence[Job], compare: str | None, **options: Any) -> int:
     if compare is None:
         from pipeline.commands import run_jobs_command
 
         return run_jobs_command(jobs, **options)
     from pipeline.investigation.compare_command import run_compare_command
 
+    options.pop("name", None)
     return run_compare_command(jobs, compare=compare, **options)
 
 
@@ -243,6 +261,79 @@ def plan_command(job: str, **options: Any) -> int:
     from pipeline.job import find_job, with_sections
 
     return run_plan_command(with_sections([find_job(name) for name in job.split(",")]), **options)
+
+
+@commands.command(
+    "run", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False}
+)
+@click.argument("file", metavar="JOBFILE.toml")
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[OPTIONS] [SOURCE…]")
+@click.pass_context
+def run_command(context: click.Context, file: str, arguments: Sequence[str]) -> int:
+    """Run what a job file says: jobs, sources and options, as at the command line.
+
+    Options and sources behind it take the place of the file's. `sawlog run FILE --help` lists
+    them: each is a key of the file.
+    """
+    with _naming(file):
+        command, inner = _read_job_file(context, file, arguments)
+        with inner:
+            code: int = command.invoke(inner)
+            return code
+
+
+def _read_job_file(
+    context: click.Context, file: str, arguments: Sequence[str] = ()
+) -> tuple[click.Command, click.Context]:
+    """Return the command that a job file is, and its options and sources."""
+    from pipeline.schedule.jobfile import read_job_file
+
+    asked = read_job_file(file)
+    command = _job_command(asked.jobs)
+    inner = command.make_context(
+        asked.name, list(arguments), parent=context, default_map=asked.options(command.params)
+    )
+    inner.params["sources"] = inner.params["sources"] or asked.sources
+    return command, inner
+
+
+@contextlib.contextmanager
+def _naming(file: str) -> Iterator[None]:
+    """Name the job file in what is wrong with it."""
+    from pipeline.errors import QueryError
+
+    try:
+        yield
+    except click.ClickException as error:
+        raise UsageError(f"{file}: {error.format_message()}") from None
+    except QueryError as error:
+        raise QueryError(f"{file}: {error.message}", error.sql, error.position) from None
+    except UsageError as error:
+        raise UsageError(f"{file}: {error}") from None
+
+
+@commands.command("schedule")
+@click.argument("file", metavar="JOBFILE.toml")
+@click.option(
+    "--as",
+    "kind",
+    type=click.Choice(("systemd", "cron")),
+    default="systemd",
+    help="A service and its timer, or a line with a lock [systemd].",
+)
+@click.option("--at", default="03:17", metavar="TIME", help="03:17, 'Mon 03:17' or hourly [03:17].")
+@click.option("--install", is_flag=True, help="Put it in place, and start the timer.")
+@click.option("--user", "of_user", is_flag=True, help="As a service of this user.")
+@click.pass_context
+def schedule_command(
+    context: click.Context, file: str, kind: str, at: str, *, install: bool, of_user: bool
+) -> int:
+    """Print what runs a job file every night: systemd units, or a cron line."""
+    from pipeline.schedule.command import run_schedule_command
+
+    with _naming(file):
+        _read_job_file(context, file)  # what is wrong with it is told now, not at night
+    return run_schedule_command(file, kind, at, install=install, of_user=of_user)
 
 
 @commands.command("formats")

@@ -9,8 +9,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.errors import UsageError
+from pipeline.errors import SourceError, UsageError
 from pipeline.handing_on import Veil
+from pipeline.model import split_known
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -20,30 +21,37 @@ if TYPE_CHECKING:
 
     from cluster.profile import Profile
     from pipeline.job import Job
-    from pipeline.model import Account
+    from pipeline.model import Account, KnownDamage, Letter
     from pipeline.outputs.model import About, Occasion
     from pipeline.run import Planned, RunResult
     from pipeline.settings import Settings
+    from pipeline.watch.watch import Watch
 
 _DAMAGED = 3
+_ALERT = 4
 
 
 def run_jobs_command(
-    jobs: Sequence[Job], sources: Sequence[str], *, title: str = "", **options: Any
+    jobs: Sequence[Job], sources: Sequence[str], *, title: str = "", name: str = "", **options: Any
 ) -> int:
     """Run jobs over sources; return the exit code.
 
-    ``title`` stands above a report; without one the jobs' names do.
+    ``title`` stands above a report; without one the jobs' names do. ``name`` is what the run is
+    called in metrics.
     """
     from pipeline.render import check_format
-    from pipeline.run import plan_queries
+    from pipeline.run import empty_results, plan_queries
 
     names = [job.name for job in jobs]
-    settings = begin(sources, options)
+    watch = _watch(name or ",".join(names), options)
+    settings = begin(sources, options, is_watched=True)
     check_written(sources, options, names)
     check_format(options["to"], names)
+    jobs = [*jobs, *(watch.jobs if watch else [])]
     planned = plan_queries(jobs, settings)
-    is_by_row = options["to"] in ("csv", "values", "ndjson")
+    if watch and watch.alerts and not any(job.is_python for job in jobs):
+        watch.check(empty_results(planned))
+    is_by_row = options["to"] in ("csv", "values", "ndjson") and not watch
     if (
         len(jobs) == 1
         and is_by_row
@@ -61,13 +69,68 @@ def run_jobs_command(
         )
     finally:
         progress.clear()
+    silent = watch.take_silent(done.results) if watch else []
+    if silent and settings.stop_on_damage:
+        raise SourceError(silent[0].file, silent[0].kind, silent[0].detail)
+    done.account.damaged += silent
     veil = Veil(settings.pseudonyms)
     account, warnings = veil.account(done.account), veil.texts(done.warnings)
     command = veil.command(sys.argv[1:], names, sources, options)
     results = {name: veil.table(table) for name, table in done.results.items()}
-    occasion = replace(occasion_of(settings, account, warnings, command), title=title)
+    fired = watch.ask(results) if watch else {}
+    occasion = occasion_of(settings, account, warnings, command)
+    occasion = replace(occasion, title=title, alerts=fired)
     _show(results, settings, options, veil.about(_about(planned)), occasion)
-    return end(account, warnings, options)
+    for told in watch.tell(fired) if watch else []:
+        print(told, file=sys.stderr)
+    damaged = end(account, warnings, options)
+    code = _ALERT if fired else damaged
+    if watch and watch.metrics:
+        _write_metrics(watch, code, account, done, results, fired, settings)
+    return code
+
+
+def _watch(name: str, options: dict[str, Any]) -> Watch | None:
+    """Return what the run is watched for, where it is."""
+    if not (options["alerts"] or options["expect_hosts"] or options["metrics"]):
+        return None
+    from pipeline.watch.watch import read_watch
+
+    return read_watch(name, options)
+
+
+def _write_metrics(
+    watch: Watch,
+    code: int,
+    account: Account,
+    done: RunResult,
+    results: dict[str, pa.Table],
+    fired: dict[str, pa.Table],
+    settings: Settings,
+) -> None:
+    from zoneinfo import ZoneInfo
+
+    watch.write_metrics(
+        account,
+        code,
+        begun=settings.now.astimezone(),
+        latest=done.latest,
+        zone=ZoneInfo(settings.zones.log) if settings.zones.log else None,
+        n_known=len(split_known(account.damaged, settings.known_damage)[1]),
+        results=results,
+        fired=fired,
+    )
+
+
+def _letter(options: dict[str, Any]) -> Letter | None:
+    """Read the headers of a message before the run, where one is to be written."""
+    if options["to"] != "eml" and not any(
+        path.lower().endswith(".eml") for path in options["outputs"]
+    ):
+        return None
+    from pipeline.report.mail import read_letter
+
+    return read_letter(options["mail_from"], options["mail_to"], options["mail_subject"])
 
 
 def _runner(settings: Settings) -> Callable[..., RunResult]:
@@ -108,7 +171,7 @@ def _show(
         storage_options=settings.storage_options,
         **shared,
     )
-    render(results, options["to"], sys.stdout, **shared)
+    render(results, options["to"], sys.stdout, occasion=occasion, **shared)
 
 
 def occasion_of(
@@ -123,7 +186,11 @@ def occasion_of(
         command=escape_visibly(command),
         begun=settings.now.astimezone(),
         account=account,
-        warnings=(*account_warnings(account), *map(escape_visibly, warnings)),
+        warnings=(
+            *account_warnings(account, settings.known_damage),
+            *map(escape_visibly, warnings),
+        ),
+        letter=settings.letter,
     )
 
 
@@ -223,7 +290,7 @@ def run_plan_command(jobs: Sequence[Job], sources: Sequence[str], **options: Any
     if not options["quiet"]:
         for line in summary:
             print(line, file=sys.stderr)
-    return _DAMAGED if inputs.account.damaged else 0
+    return _DAMAGED if split_known(inputs.account.damaged, settings.known_damage)[0] else 0
 
 
 def run_jobs_list(to: str) -> int:
@@ -340,10 +407,11 @@ def check_written(sources: Sequence[str], options: dict[str, Any], names: Sequen
     from pipeline.render import check_outputs
 
     check_outputs(options["outputs"], names)
-    account = options["account_path"]
-    written = [*options["outputs"], *([account] if account else [])]
-    if account and "://" not in account and not Path(account).absolute().parent.is_dir():
-        raise UsageError(f"--account {account}: there is no such folder")
+    beside = {"--account": options["account_path"], "--metrics": options["metrics"]}
+    for flag, place in beside.items():
+        if place and "://" not in place and not Path(place).absolute().parent.is_dir():
+            raise UsageError(f"{flag} {place}: there is no such folder")
+    written = [*options["outputs"], *filter(None, beside.values())]
     for path in map(Path, written):
         if path.exists() and any(Path(s).exists() and path.samefile(s) for s in sources):
             raise UsageError(f"{path} is one of the sources; it would be overwritten")
@@ -351,8 +419,11 @@ def check_written(sources: Sequence[str], options: dict[str, Any], names: Sequen
             raise UsageError(f"{path} is the key file; it would be overwritten")
 
 
-def begin(sources: Sequence[str], options: dict[str, Any]) -> Settings:
-    """Read the options into settings; lower the process's priority."""
+def begin(sources: Sequence[str], options: dict[str, Any], *, is_watched: bool = False) -> Settings:
+    """Read the options into settings; lower the process's priority.
+
+    ``is_watched``: the run heeds what is asked of its results, see `pipeline.watch`.
+    """
     from pipeline.priority import lower_priority
     from pipeline.sources.rate import limit_read_rate
 
@@ -360,6 +431,8 @@ def begin(sources: Sequence[str], options: dict[str, Any]) -> Settings:
         raise UsageError(
             "name the logs to read: a file, a directory, a glob, a URL, or - for standard input"
         )
+    if not is_watched and _watch("", options):
+        raise UsageError("--alert, --expect-hosts and --metrics are for jobs: here they do nothing")
     settings = read_settings(options)
     if settings.pseudonyms is not None:
         from pipeline.pseudonyms import is_open
@@ -430,6 +503,8 @@ def read_settings(options: dict[str, Any]) -> Settings:
         envelope=_envelope(options["envelope"]),
         path_template=options["path_template"],
         pseudonyms=pseudonyms,
+        known_damage=_known_damage(options),
+        letter=_letter(options),
         state=options["state"],
         verify_content=options["verify_content"],
         retention=_read_retention(options["retention"], options["state"]),
@@ -478,6 +553,14 @@ def _read_period(options: dict[str, Any], now: datetime) -> tuple[datetime | Non
     return since, until
 
 
+def _known_damage(options: dict[str, Any]) -> tuple[KnownDamage, ...]:
+    if not options["known_damage"]:
+        return ()
+    from pipeline.watch.known_damage import read_known_damage
+
+    return read_known_damage(options["known_damage"])
+
+
 def pairs(option: str, texts: Sequence[str]) -> dict[str, str]:
     """Read ``NAME=VALUE`` again and again."""
     pairs = {}
@@ -507,7 +590,8 @@ def end(account: Account, warnings: Sequence[str], options: dict[str, Any]) -> i
 
         text = account_json(account)
         put_files([(options["account_path"], lambda path: _write_text(path, text))])
-    told = account_warnings(account, tells_guesses=options.get("tells_guesses", True))
+    known = _known_damage(options)
+    told = account_warnings(account, known, tells_guesses=options.get("tells_guesses", True))
     for note in [*told, *map(escape_visibly, warnings)]:
         print(f"warning: {note}", file=sys.stderr)
     if not options["quiet"]:
@@ -516,10 +600,10 @@ def end(account: Account, warnings: Sequence[str], options: dict[str, Any]) -> i
                 "the kernels are not compiled here: a run takes some hundred times longer",
                 file=sys.stderr,
             )
-        for note in account_notes(account):
+        for note in account_notes(account, known):
             print(note, file=sys.stderr)
         print(account_line(account), file=sys.stderr)
-    return _DAMAGED if account.damaged else 0
+    return _DAMAGED if split_known(account.damaged, known)[0] else 0
 
 
 def _write_text(path: Path, text: str) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, BinaryIO
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
     from datetime import date, datetime
     from mmap import mmap
 
@@ -206,6 +208,10 @@ class Block:
     tail: BinaryIO | None = None
 
 
+#: The kind of damage of which no file is named, but a host that should have written lines.
+SILENT = "silent host"
+
+
 @dataclass(frozen=True, slots=True)
 class Damage:
     """A place from which on a source file could not be read."""
@@ -215,6 +221,60 @@ class Damage:
     stored_offset: int | None = None
     plain_offset: int | None = None
     detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownDamage:
+    """Which damage is known.
+
+    Attributes
+    ----------
+    file : str
+        Its file, or a glob: logs are renamed when they rotate.
+    kind : str or None
+        ``truncated``, ``missing``, …; None: any.
+    stored_offset : int or None
+        Where in the file; None: anywhere. It stays the same when the file is renamed.
+    why : str
+        For the people who read about it.
+    """
+
+    file: str
+    kind: str | None = None
+    stored_offset: int | None = None
+    why: str = ""
+
+    def covers(self, damage: Damage) -> bool:
+        """Tell whether this damage is the known one."""
+        return (
+            (self.file == damage.file or fnmatchcase(damage.file, self.file))
+            and self.kind in (None, damage.kind)
+            and self.stored_offset in (None, damage.stored_offset)
+        )
+
+
+def split_known(
+    damaged: Iterable[Damage], known: Sequence[KnownDamage]
+) -> tuple[list[Damage], list[tuple[Damage, KnownDamage]]]:
+    """Return the damage that is new, and that which is known with what is known of it."""
+    new: list[Damage] = []
+    seen: list[tuple[Damage, KnownDamage]] = []
+    for damage in damaged:
+        by = next((one for one in known if one.covers(damage)), None)
+        if by is None:
+            new.append(damage)
+        else:
+            seen.append((damage, by))
+    return new, seen
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """Headers of a message, checked by `pipeline.report.mail.read_letter`."""
+
+    sender: str = ""
+    recipients: tuple[str, ...] = ()
+    subject: str = ""
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ from pipeline import clicks
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-FORMATS = ("table", "csv", "json", "ndjson", "markdown", "values")
+FORMATS = ("table", "csv", "json", "ndjson", "markdown", "values", "eml", "none")
 
 _RESULTS = (
     click.option(
@@ -23,15 +23,21 @@ _RESULTS = (
     ),
     click.option(
         "-o",
+        "--output",
         "outputs",
         multiple=True,
         metavar="PATH",
-        help="Also write .html .svg .png .csv .json .ndjson .parquet .duckdb .md; "
+        help="Also write .html .eml .svg .png .csv .json .ndjson .parquet .duckdb .md; "
         "{job} in PATH for several jobs.",
     ),
     click.option("--by", metavar="COL,…", help="Group by these columns, for jobs that offer it."),
     click.option(
-        "-p", "parameters", multiple=True, metavar="NAME=VALUE", help="Set a job's parameter."
+        "-p",
+        "--param",
+        "parameters",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="Set a job's parameter.",
     ),
     click.option("--top", type=click.IntRange(1), metavar="N", help="Rows of each group."),
     click.option(
@@ -47,7 +53,7 @@ _RESULTS = (
         "--keep", metavar="domains,networks", help="Of these keep the domains, the networks."
     ),
     click.option("--account", "account_path", metavar="PATH", help="Write the account as JSON."),
-    click.option("-q", "quiet", is_flag=True, help="Only warnings on stderr."),
+    click.option("-q", "--quiet", "quiet", is_flag=True, help="Only warnings on stderr."),
     click.option("--no-progress", is_flag=True, help="Don't show how far the run is."),
 )
 
@@ -196,11 +202,52 @@ _RUNNING = (
     ),
 )
 
+_WATCHING = (
+    click.option(
+        "--alert",
+        "alerts",
+        multiple=True,
+        type=click.UNPROCESSED,
+        metavar="[NAME: ]SQL",
+        help="A SELECT over the results: rows that it gives are told, and exit 4.",
+    ),
+    click.option(
+        "--expect-hosts",
+        multiple=True,
+        metavar="HOST,…",
+        help="Exit 3 where one of these (or globs) wrote no line.",
+    ),
+    click.option(
+        "--known-damage",
+        multiple=True,
+        type=click.UNPROCESSED,
+        metavar="FILE[@OFFSET]",
+        help="Damage of this file (or glob) is told, but does not exit 3.",
+    ),
+    click.option(
+        "--metrics",
+        metavar="FILE.prom",
+        help="Write the run's metrics for Prometheus' textfile collector.",
+    ),
+    click.option(
+        "--exit-codes",
+        type=click.Choice(("own", "nagios")),
+        default="own",
+        help="nagios: 0 well, 1 damage, 2 an alert, 3 failed [own].",
+    ),
+    click.option("--mail-from", metavar="ADDRESS", help="Of a message (--to eml, -o FILE.eml)."),
+    click.option(
+        "--mail-to", multiple=True, metavar="ADDRESS", help="To whom it goes; again and again."
+    ),
+    click.option("--mail-subject", metavar="TEXT", help="Its subject [what was asked]."),
+)
+
 _GROUPS = {
     "Results": _RESULTS,
     "Which lines, and when": _LINES,
     "What they hold": _FORMATS,
     "How it runs": _RUNNING,
+    "Every night": _WATCHING,
 }
 
 

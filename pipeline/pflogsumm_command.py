@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 #: Of the shared options those that say how to show a result, or ask what the report does not.
 _NOT_HERE = frozenset({
     "to", "outputs", "by", "parameters", "top", "csv_safe", "quiet", "no_progress", "processes",
-    "where", "reasons", "addresses",
+    "where", "reasons", "addresses", "alerts", "expect_hosts", "metrics", "mail_from", "mail_to",
+    "mail_subject", "exit_codes",
 })  # fmt: skip
 
 

@@ -40,6 +40,7 @@ class _Format(NamedTuple):
 
 TEXT_FORMATS = {
     "csv": _Format("csv_text:format_csv", holds_several=False),
+    "eml": _Format("pipeline.report.mail:format_eml", holds_several=True),
     "json": _Format("json_text:format_json", holds_several=True),
     "markdown": _Format("markdown:format_markdown", holds_several=True),
     "ndjson": _Format("json_text:format_ndjson", holds_several=False),
@@ -49,6 +50,7 @@ TEXT_FORMATS = {
 SUFFIXES = {
     ".csv": _Format("csv_text:format_csv", holds_several=False),
     ".duckdb": _Format("duckdb_file:write_duckdb", holds_several=True),
+    ".eml": _Format("pipeline.report.mail:write_eml", holds_several=True),
     ".html": _Format("pipeline.report.page:write_html", holds_several=True),
     ".json": _Format("json_text:format_json", holds_several=True),
     ".md": _Format("markdown:format_markdown", holds_several=True),
@@ -74,6 +76,7 @@ def render(
     width: int | None = None,
     csv_safe: bool = False,
     about: Mapping[str, About] | None = None,
+    occasion: Occasion | None = None,
 ) -> None:
     """Write the results of one job, or of several in order, to a stream.
 
@@ -82,7 +85,8 @@ def render(
     results : mapping of str to pyarrow.Table
         The result of each job, by its name.
     to : str
-        ``table``, ``csv``, ``json``, ``ndjson``, ``markdown`` or ``values`` (CSV without header).
+        ``table``, ``csv``, ``json``, ``ndjson``, ``markdown``, ``eml`` (a message), ``values``
+        (CSV without header) or ``none``.
     stream : TextIO
         Standard output. Flushed, not closed. A terminal gets a table of at most
         ``TERMINAL_ROWS`` rows a job, cut to its width; anything else gets all of it.
@@ -94,6 +98,8 @@ def render(
         Put a ``'`` before cells that a spreadsheet would run as a formula.
     about : mapping of str to About, optional
         What is known of each job beside its rows.
+    occasion : Occasion, optional
+        The run, for a message.
 
     Raises
     ------
@@ -103,11 +109,16 @@ def render(
         If the reader has gone away.
     """
     check_format(to, list(results))
+    if to == "none":
+        return
     kept = _keep_top(results, top, about or {})
     if to == "table":
         _render_table(results, kept, stream, top, width, about or {})
         return
-    style = Style(visible=stream.isatty(), csv_safe=csv_safe)
+    style = Style(visible=stream.isatty(), csv_safe=csv_safe, about=about or {}, occasion=occasion)
+    if to == "eml":
+        write_bytes(stream, _load(TEXT_FORMATS[to])(kept, style))
+        return
     rows = {job: Rows.of(table) for job, table in kept.items()}
     for chunk in _load(TEXT_FORMATS[to])(rows, style):
         write_bytes(stream, chunk)
@@ -144,8 +155,8 @@ def stream_batches(
         If the reader has gone away.
     """
     check_format(to, [""])
-    if to == "table":
-        raise UsageError("a table can't be written row by row; use --to csv, values or ndjson.")
+    if to in ("table", "eml", "none"):
+        raise UsageError(f"--to {to} can't be written row by row; use --to csv, values or ndjson.")
     style = Style(visible=stream.isatty(), csv_safe=csv_safe)
     for chunk in _load(TEXT_FORMATS[to])({"": Rows(schema, batches)}, style):
         write_bytes(stream, chunk)
@@ -153,8 +164,14 @@ def stream_batches(
 
 def check_format(to: str, jobs: Sequence[str]) -> None:
     """Raise UsageError if ``--to`` is unknown or can't hold the results of these jobs."""
+    if to == "none":
+        return
     if to not in TEXT_FORMATS:
         raise unknown_name("format", to, TEXT_FORMATS)
+    if to == "eml":
+        from pipeline.charts.draw import check_drawing
+
+        check_drawing(is_page=True)
     if len(jobs) > 1 and not TEXT_FORMATS[to].holds_several:
         suffix = ".ndjson" if to == "ndjson" else ".csv"
         raise UsageError(
@@ -337,11 +354,13 @@ def _render_table(
     if terminal and width is None:
         width = measure_width(stream)
     screen = Screen(stream)
+    from pipeline.outputs.top import cut_rows
+
     write = _load(TEXT_FORMATS["table"])
     for n, (job, table) in enumerate(kept.items()):
         drawn = _draw(results[job], about.get(job, About()), screen, width) if terminal else []
         rows = (SUMMED_UP_ROWS if drawn and top is None else TERMINAL_ROWS) if terminal else None
-        shown, note = _cut_rows(table, rows, about.get(job, About()))
+        shown, note = cut_rows(table, rows, about.get(job, About()).keys)
         if (more := len(results[job]) - len(table)) and not note:
             note = f"… {more:,} more rows (shown: --top {top})"
         title = job if len(kept) > 1 else ""
@@ -360,27 +379,6 @@ def _draw(table: pa.Table, about: About, screen: Screen, width: int | None) -> l
     from pipeline.charts.bars import draw_bars
 
     return draw_bars(table, about, width or 80, is_ascii=not screen.has_blocks)
-
-
-def _cut_rows(table: pa.Table, most: int | None, about: About) -> tuple[pa.Table, str]:
-    """Return what a terminal shows of a table, and what it says of the rest.
-
-    Of groups it shows the largest rows of each, where they have room: the first rows of all would
-    be those of the first days.
-    """
-    if most is None or len(table) <= most:
-        return table, ""
-    from pipeline.outputs.top import count_groups, guess_keys, take_top_rows
-
-    shown, said = table.slice(0, most), ""
-    keys = list(about.keys or guess_keys(table.schema))
-    n_groups = count_groups(table, keys)
-    if 1 < n_groups <= most:
-        largest = take_top_rows(table, most // n_groups, keys)
-        if len(largest) <= most:
-            shown, said = largest, f"shown: the {most // n_groups} largest of each {keys[0]}; "
-    more = len(table) - len(shown)
-    return shown, f"… {more:,} more rows ({said}-o FILE.csv or --to csv for all)"
 
 
 def _write_file(results: Mapping[str, pa.Table], form: _Format, place: Path, style: Style) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pipeline.errors import SourceError
+from pipeline.model import split_known
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -32,12 +33,16 @@ BLOCK_BYTES = 8 << 20
 
 @dataclass(slots=True)
 class RunResult:
-    """Result tables by job, the account, and the counts of each file by URL."""
+    """Result tables by job, the account, and the counts of each file by URL.
+
+    ``latest`` is the time of the newest line, as written, in microseconds since 1970.
+    """
 
     results: dict[str, pa.Table]
     account: Account
     counts: dict[str, FileCounts]
     warnings: list[str]
+    latest: int | None = None
 
 
 def run_jobs(
@@ -85,7 +90,8 @@ def run_jobs(
     take_counts(inputs, counts, settings, plan)
     results = reduce_partials(merged, plan, plans)
     inputs.account.seconds = round(time.monotonic() - begin, 3)
-    return RunResult(results, inputs.account, counts, inputs.warnings)
+    latest = [one.lines.latest for one in counts.values() if one.lines.latest is not None]
+    return RunResult(results, inputs.account, counts, inputs.warnings, max(latest, default=None))
 
 
 def stream_rows(
@@ -145,6 +151,13 @@ def stream_rows(
         inputs.account.seconds = round(time.monotonic() - begin, 3)
 
     return reduce_partials(None, plan, plans)[job.name].schema, rows(), inputs
+
+
+def empty_results(planned: Planned) -> dict[str, pa.Table]:
+    """Return the result of each job over no input: its columns and their types."""
+    from pipeline.reduce import reduce_partials
+
+    return reduce_partials(None, *planned)
 
 
 def plan_queries(jobs: Sequence[Job], settings: Settings) -> Planned:
@@ -251,15 +264,21 @@ def take_counts(
         if of_file.n_repeats_cut:
             inputs.warnings.append(tell_cut(file.url, of_file.n_repeats_cut, of_file.most_repeats))
     account.undated_lines = account.lines - account.dated_lines
-    if account.damaged and settings.stop_on_damage:
-        first = account.damaged[0]
-        raise SourceError(first.file, first.kind, first.detail)
+    stop_on_damage(account, settings)
     inputs.warnings += check_years(inputs.files, inputs.anchors, counts)
     # A format may have times of its own.
     if account.lines and not account.dated_lines and not plan.views.formats:
         inputs.warnings.append(
             "no line has a time stamp: is this a log? All lines are counted as undated."
         )
+
+
+def stop_on_damage(account: Account, settings: Settings) -> None:
+    """Raise SourceError where there is damage that is not known, and the run shall stop for it."""
+    if not settings.stop_on_damage:
+        return
+    for first in split_known(account.damaged, settings.known_damage)[0]:
+        raise SourceError(first.file, first.kind, first.detail)
 
 
 def take_part(counts: dict[str, FileCounts], part: Mapped) -> bool:

@@ -14,6 +14,7 @@ from pipeline.formats.syslog import Zones
 
 if TYPE_CHECKING:
     from cluster.profile import Profile
+    from pipeline.model import KnownDamage, Letter
     from pipeline.pseudonyms import Pseudonyms
 
 _SIZE = re.compile(r"^(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?$", re.IGNORECASE)
@@ -55,6 +56,10 @@ class Settings:
         What the user says of the formats of sources.
     pseudonyms : Pseudonyms or None
         With what key addresses, logins, hosts and IP addresses become tokens.
+    known_damage : tuple of KnownDamage
+        Damage that neither ends a run nor makes it exit 3.
+    letter : Letter or None
+        Headers of the message that is to be written.
     state : str or None
         Directory or URL where partials are kept, see `pipeline.state`.
     verify_content : bool
@@ -97,6 +102,8 @@ class Settings:
     statuses: frozenset[str] | None = None
     formats: FormatOptions = field(default_factory=FormatOptions)
     pseudonyms: Pseudonyms | None = None
+    known_damage: tuple[KnownDamage, ...] = ()
+    letter: Letter | None = None
     state: str | None = None
     verify_content: bool = False
     retention: timedelta | None = None

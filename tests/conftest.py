@@ -56,7 +56,7 @@ def _no_nice(arguments: tuple[object, ...]) -> list[str]:
     return (
         []
         if not arguments
-        or arguments[0] in ("demo", "formats", "jobs", "state", "--help", "--version")
+        or arguments[0] in ("demo", "formats", "jobs", "schedule", "state", "--help", "--version")
         or "--help" in arguments
         else ["--nice", "0"]
     )

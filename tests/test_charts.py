@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import struct
 import tomllib
+import zlib
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -426,9 +428,26 @@ def test_a_picture_is_written_as_svg_and_png(sawlog, demo, tmp_path):
     root = ET.parse(svg).getroot()
     said = [e.attrib["aria-label"] for e in root.iter() if "aria-label" in e.attrib]
     assert any(label.startswith("2007-12-10 · postfix/smtpd · ") for label in said)
-    head = png.read_bytes()[:24]
-    assert head.startswith(b"\x89PNG\r\n")
-    assert int.from_bytes(head[16:20], "big") > 1500
+    assert png.read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
+    chunks = read_chunks(png.read_bytes())
+    width, height = struct.unpack_from(">II", chunks["IHDR"])
+    assert width > 1500
+    pixels = zlib.decompress(chunks["IDAT"])
+    assert height * (4 * width + 1) == len(pixels)
+    assert 20 * len(chunks["IDAT"]) < len(pixels)
+    assert "IEND" == [*chunks][-1]
+
+
+def read_chunks(png):
+    """The chunks of a PNG file, their checksums checked."""
+    chunks, at = {}, 8
+    while at < len(png):
+        length, kind = struct.unpack_from(">I4s", png, at)
+        body = png[at + 4 : at + 8 + length]
+        assert struct.pack(">I", zlib.crc32(body)) == png[at + 8 + length : at + 12 + length]
+        chunks[kind.decode()] = body[4:]
+        at += 12 + length
+    return chunks
 
 
 def test_the_sizes_of_files_are_drawn(sawlog, demo, tmp_path):

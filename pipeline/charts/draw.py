@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import struct
+import zlib
 from importlib.util import find_spec
 from typing import Any
 
@@ -31,4 +33,21 @@ def draw_png(spec: dict[str, Any]) -> bytes:
     import vl_convert
 
     drawn: bytes = vl_convert.vegalite_to_png(json.dumps(spec), scale=_SCALE, allowed_base_urls=[])
-    return drawn
+    return _repack(drawn)
+
+
+def _repack(png: bytes) -> bytes:
+    """Return a PNG file compressed better: the library's are five times as large, for speed."""
+    head, data, tail, at = png[:8], [], b"", 8
+    while at < len(png):
+        length, kind = struct.unpack_from(">I4s", png, at)
+        chunk, at = png[at : at + 12 + length], at + 12 + length
+        if kind == b"IDAT":
+            data.append(chunk[8:-4])
+        elif data:
+            tail += chunk
+        else:
+            head += chunk
+    packed = b"IDAT" + zlib.compress(zlib.decompress(b"".join(data)), 6)
+    checked = struct.pack(">I", zlib.crc32(packed))
+    return b"".join((head, struct.pack(">I", len(packed) - 4), packed, checked, tail))

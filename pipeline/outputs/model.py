@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from pipeline.model import Account
+    from pipeline.model import Account, Letter
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,10 @@ class Occasion:
         What was said on stderr, escaped already.
     title : str
         What was asked; empty: the names of the results.
+    alerts : mapping of str to pyarrow.Table
+        Rows of the alerts that fired, by name.
+    letter : Letter or None
+        Of a message: its headers.
     """
 
     command: str
@@ -59,6 +63,8 @@ class Occasion:
     account: Account
     warnings: tuple[str, ...] = ()
     title: str = ""
+    alerts: Mapping[str, pa.Table] = field(default_factory=dict)
+    letter: Letter | None = None
 
 
 class Rows(NamedTuple):

@@ -9,6 +9,7 @@ numbers and dates are never cut. Otherwise all text is there, and only padding h
 
 from __future__ import annotations
 
+import io
 import os
 from dataclasses import dataclass
 from itertools import chain
@@ -18,6 +19,7 @@ from typing import IO, TYPE_CHECKING, cast
 import pyarrow as pa
 
 from pipeline.outputs import compute as pc
+from pipeline.outputs.streams import Screen
 from pipeline.outputs.texts import read_texts
 from pipeline.outputs.top import KEY_NUMBERS
 from pipeline.outputs.values import cut_pieces, is_numeric, is_plain, to_text
@@ -25,8 +27,6 @@ from pipeline.text import escape_visibly
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from pipeline.outputs.streams import Screen
 
 GAP = "  "
 # A single cell of 10,000 characters must not make a million rows as long.
@@ -76,6 +76,25 @@ def write_table(
         _write_rich(title, columns, table, width, note, stream)
     else:
         _write_plain(title, columns, _format_rows(table, columns, width), note, stream)
+
+
+def table_text(table: pa.Table, most: int, *, title: str = "", n_rows: int = 0) -> str:
+    """Return the first rows of a result as a table in a text.
+
+    Parameters
+    ----------
+    most : int
+        Rows to show.
+    n_rows : int
+        Rows of the whole result, where it is not all in ``table``.
+    """
+    text = io.StringIO()
+    more = max(n_rows, len(table)) - min(most, len(table))
+    note = f"… {more:,} more row{'s' * (more != 1)}" if more else ""
+    write_table(
+        table.slice(0, most), Screen(text), title=title, note=note, width=None, terminal=False
+    )
+    return text.getvalue()
 
 
 def _lay_out(table: pa.Table, width: int | None) -> list[_Column]:

@@ -64,6 +64,25 @@ def count_groups(table: pa.Table, keys: Sequence[str]) -> int:
     return len(_group_rows(table, [names.index(key) for key in keys[:-1] if key in names]))
 
 
+def cut_rows(table: pa.Table, most: int | None, keys: Sequence[str]) -> tuple[pa.Table, str]:
+    """Return what people are shown of a table, and what a terminal says of the rest.
+
+    Of groups it shows the largest rows of each, where they have room: the first rows of all would
+    be those of the first days.
+    """
+    if most is None or len(table) <= most:
+        return table, ""
+    shown, said = table.slice(0, most), ""
+    keys = list(keys or guess_keys(table.schema))
+    n_groups = count_groups(table, keys)
+    if 1 < n_groups <= most:
+        largest = take_top_rows(table, most // n_groups, keys)
+        if len(largest) <= most:
+            shown, said = largest, f"shown: the {most // n_groups} largest of each {keys[0]}; "
+    more = len(table) - len(shown)
+    return shown, f"… {more:,} more rows ({said}-o FILE.csv or --to csv for all)"
+
+
 def guess_keys(schema: pa.Schema) -> list[str]:
     """Return the columns before the first number that is measured."""
     keys = []

@@ -99,17 +99,23 @@ def render_page(results: Mapping[str, pa.Table], style: Style) -> str:
     template = environment.from_string(folder.joinpath("report.html.jinja").read_text("utf-8"))
     occasion = style.occasion
     return template.render(
-        title=_title(results, occasion),
-        sections=_make_sections(results, style, Markup),
+        title=make_title(results, occasion),
+        sections=_make_sections(with_alerts(results, occasion), style, Markup),
         command=occasion.command if occasion else "",
         begun=f"{occasion.begun:%Y-%m-%d %H:%M %Z}" if occasion else "",
         warnings=occasion.warnings if occasion else (),
-        facts=_facts(occasion),
+        facts=make_facts(occasion),
         lists=_lists(occasion.account) if occasion else [],
         script=Markup(script),  # noqa: S704  # our own file
         sheet=Markup(sheet),  # noqa: S704
         policy=_policy(script, sheet),
     )
+
+
+def with_alerts(results: Mapping[str, pa.Table], occasion: Occasion | None) -> dict[str, pa.Table]:
+    """Return the sections of a report: the alerts that fired stand first."""
+    alerts = occasion.alerts if occasion else {}
+    return {**{f"alert {name}": rows for name, rows in alerts.items()}, **results}
 
 
 def _policy(script: str, sheet: str) -> str:
@@ -145,7 +151,7 @@ def _make_sections(
                 svgs,
                 undrawn,
                 [(escape_visibly(field.name), is_numeric(field.type)) for field in table.schema],
-                _make_rows(table.slice(0, MAX_ROWS)),
+                make_cells(table.slice(0, MAX_ROWS)),
                 len(table),
                 csv,
                 f"{name}{suffix}",
@@ -187,18 +193,19 @@ def _in_base64(content: bytes) -> str:
     return base64.b64encode(content).decode()
 
 
-def _make_rows(table: pa.Table) -> list[list[_Cell]]:
+def make_cells(table: pa.Table) -> list[list[_Cell]]:
+    """Return the rows of a table as texts to show."""
     rows: list[list[_Cell]] = []
     for piece in cut_pieces([table]):
         columns = [
-            _make_cells(values, field)
+            _column_cells(values, field)
             for values, field in zip(piece.columns, table.schema, strict=True)
         ]
         rows += map(list, zip(*columns, strict=True))
     return rows
 
 
-def _make_cells(values: pa.Array, field: pa.Field) -> list[_Cell]:
+def _column_cells(values: pa.Array, field: pa.Field) -> list[_Cell]:
     texts = read_texts(to_text(values))
     if not is_numeric(field.type):
         return [_Cell(_shorten(text), "") if text is not None else _Cell("", "") for text in texts]
@@ -221,12 +228,13 @@ def _separate(number: str) -> str:
     return f"{sign}{int(whole):,}{point}{fraction}" if whole.isdecimal() else number
 
 
-def _title(results: Mapping[str, pa.Table], occasion: Occasion | None) -> str:
+def make_title(results: Mapping[str, pa.Table], occasion: Occasion | None) -> str:
+    """Return what stands above a report."""
     asked = occasion.title if occasion else ""
     return escape_visibly(asked or " · ".join(results))
 
 
-def _facts(occasion: Occasion | None) -> list[tuple[str, str]]:
+def make_facts(occasion: Occasion | None) -> list[tuple[str, str]]:
     """Return what was read, as names and values."""
     if occasion is None:
         return []

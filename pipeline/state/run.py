@@ -8,7 +8,6 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from pipeline.chain import DIGEST_BYTES, STEP, Chain, Piece, digest
-from pipeline.errors import SourceError
 from pipeline.model import Account, Cut, Damage
 from pipeline.state.keep import compact, forget, load_objects, load_partials
 from pipeline.state.ledger import HEAD_BYTES, Content, Ledger, Segment, sum_lines
@@ -78,11 +77,11 @@ def run_incrementally(
         work.ledger.save()
         work.ledger.sweep()
         results = reduce_partials(merged, plan, plans)
-    _count(work, settings)
+    latest = _count(work, settings)
     account = work.account
     account.seconds = round(time.monotonic() - begin, 3)
     work.warnings += [*inputs.warnings, *work.ledger.notes]
-    return RunResult(results, account, {}, work.warnings)
+    return RunResult(results, account, {}, work.warnings, latest)
 
 
 def _told(settings: Settings) -> list[str]:
@@ -267,9 +266,15 @@ def _note_lost(work: Work) -> None:
                 break
 
 
-def _count(work: Work, settings: Settings) -> None:
-    """Complete the account: the lines of all that the result covers, the bytes of this run."""
+def _count(work: Work, settings: Settings) -> int | None:
+    """Complete the account: the lines of all that the result covers, the bytes of this run.
+
+    Returns the time of the newest of these lines.
+    """
+    from pipeline.run import stop_on_damage
+
     account = work.account
+    latest = []
     unit = work.units[0].key
     for content in work.ledger.contents.values():
         segments = content.segments_of(unit)
@@ -277,12 +282,12 @@ def _count(work: Work, settings: Settings) -> None:
         account.lines += lines.lines
         account.dated_lines += lines.dated
         account.plain_bytes += lines.plain_bytes
+        latest.append(lines.latest)
         account.years += [segment.year for segment in segments[-1:]]
     account.undated_lines = account.lines - account.dated_lines
     account.read_bytes = work.read_bytes
-    if account.damaged and settings.stop_on_damage:
-        first = account.damaged[0]
-        raise SourceError(first.file, first.kind, first.detail)
+    stop_on_damage(account, settings)
+    return max((time for time in latest if time is not None), default=None)
 
 
 def _has_many_objects(work: Work) -> bool:

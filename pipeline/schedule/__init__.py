@@ -1,0 +1,1 @@
+"""Runs that repeat: job files, and what starts them every night."""
