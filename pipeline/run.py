@@ -79,6 +79,7 @@ def run_jobs(
 
     begin = time.monotonic()
     plan, plans = planned or plan_queries(jobs, settings)
+    settings = as_read(settings, plan)
     inputs = inputs or find_inputs(arguments, settings, needs_all=plan.needs_all_files)
     on_found(inputs)
     tasks = plan_tasks(inputs, plan, settings)
@@ -121,6 +122,7 @@ def stream_rows(
     job = plans[0].job
     if not _is_streaming(plan, plans[0]):
         return None
+    settings = as_read(settings, plan)
     begin = time.monotonic()
     inputs = find_inputs(arguments, settings)
     on_found(inputs)
@@ -158,6 +160,16 @@ def empty_results(planned: Planned) -> dict[str, pa.Table]:
     from pipeline.reduce import reduce_partials
 
     return reduce_partials(None, *planned)
+
+
+def as_read(settings: Settings, plan: MapPlan) -> Settings:
+    """Return the settings with which files are read for a plan.
+
+    JSON lines are what a query over ``json`` asks for: none are taken for envelopes.
+    """
+    if settings.envelope == "auto" and any(one.name == "json" for one in plan.views.formats):
+        return replace(settings, envelope="none")
+    return settings
 
 
 def plan_queries(jobs: Sequence[Job], settings: Settings) -> Planned:

@@ -143,9 +143,9 @@ def test_a_full_folder_hands_on(tmp_path, monkeypatch):
 def test_sums_of_huge_sizes_do_not_wrap(tmp_path):
     """A size that a stranger wrote is added up by SQL, in 128 bits."""
     path = tmp_path / "maillog"
-    line = "Jan  1 00:00:0{} mx postfix/qmgr[1]: A{}: from=<a@b.example>, size={}, nrcpt=1 (queue active)\n"
-    path.write_text("".join(line.format(k, k, 10**14) for k in range(9)))
+    line = "Jan  1 00:00:0{} mx postfix/qmgr[1]: A1B2C3D4E{}: from=<a@b.example>, size={}, nrcpt=1 (queue active)\n"
+    path.write_text("".join(line.format(k, k, 10**17) for k in range(9)))
     jobs = [sql_job("a", "SELECT day, sum(size) AS s FROM mail GROUP BY ALL")]
     folded, plain = _both(jobs, [path])
     assert folded == plain
-    assert folded["a"][0]["s"] == 9 * 10**14
+    assert folded["a"][0]["s"] == 9 * 10**17

@@ -302,3 +302,19 @@ def test_an_unknown_relation_names_all_there_are(sawlog, app):
 
     assert 2 == ran.code
     assert "Did you mean 'access'" in ran.err
+
+
+def test_json_lines_are_no_envelopes_where_they_are_asked_for(sawlog, tmp_path):
+    """Docker's own shape: a query over json sees its fields, one over lines what is in it."""
+    path = tmp_path / "c-json.log"
+    line = (
+        '{{"log":"Jan  1 00:00:0{} mx app: {}\\n","stream":"stdout","time":"2024-01-01T00:00:00Z"}}'
+    )
+    path.write_text("".join(line.format(k, k) + "\n" for k in range(4)))
+
+    asked = sawlog("sql", "SELECT stream, count(*) AS n FROM json GROUP BY ALL", path,
+                   "--columns", "stream", "--to", "values")  # fmt: skip
+    lines = sawlog("sql", "SELECT process, count(*) AS n FROM lines GROUP BY ALL", path,
+                   "--to", "values")  # fmt: skip
+
+    assert ("stdout,4\n", "app,4\n") == (asked.out, lines.out)

@@ -49,12 +49,13 @@ def run_incrementally(
         The state can't be used, or another run uses it.
     """
     from pipeline.reduce import reduce_partials
-    from pipeline.run import RunResult, plan_queries
+    from pipeline.run import RunResult, as_read, plan_queries
 
-    assert settings.state is not None
     begin = time.monotonic()
     plan, plans = planned or plan_queries(jobs, settings)
+    settings = as_read(settings, plan)
     units = plan_units(plan, _told(settings))
+    assert settings.state is not None
     objects = Objects(settings.state, settings.storage_options)
     with objects.lease():
         work = Work(Ledger(objects), units, Account())
