@@ -16,14 +16,11 @@ cdef class Column:
     cdef public int kind
     cdef public bint is_valid
     cdef object _held
-    cdef bint _has_codes
-    cdef unsigned char *_bytes
-    cdef int *_ints
-    cdef long long *_longs
-    cdef unsigned char *_valid
-    cdef long long *_codes
-    cdef unsigned char *_data
-    cdef unsigned char *_mended
-    cdef bint is_null(self, Py_ssize_t row) noexcept nogil
-    cdef int raw(self, Py_ssize_t row) noexcept nogil
-    cdef long long word(self, Py_ssize_t row, Texts texts) noexcept nogil
+    cdef bint has_codes_
+    cdef unsigned char *bytes_
+    cdef int *ints_
+    cdef long long *longs_
+    cdef unsigned char *valid_
+    cdef long long *codes_
+    cdef unsigned char *data_
+    cdef unsigned char *mended_

@@ -18,9 +18,6 @@ COMPILED = cython.compiled
 #: Kinds of `Column`: values of 1, 4 and 8 bytes, and Arrow string views.
 BYTE, INT, LONG, TEXT = range(4)
 
-_BYTE = cython.declare(cython.int, 0)
-_INT = cython.declare(cython.int, 1)
-_LONG = cython.declare(cython.int, 2)
 _MIX = cython.declare(cython.ulonglong, 0x9E3779B97F4A7C15)  # odd, its bits without a pattern
 _LOW_64 = cython.declare(cython.ulonglong, 0xFFFFFFFFFFFFFFFF)
 #: Texts that one `Texts` holds at most: it counts them in 32 bits.
@@ -281,28 +278,28 @@ class Column:
         self._held = (values, valid, codes, data)
         if cython.compiled:
             at: cython.size_t = values.address
-            self._bytes = cython.cast(cython.p_uchar, at)
-            self._ints = cython.cast(cython.p_int, at)
-            self._longs = cython.cast(cython.p_longlong, at)
+            self.bytes_ = cython.cast(cython.p_uchar, at)
+            self.ints_ = cython.cast(cython.p_int, at)
+            self.longs_ = cython.cast(cython.p_longlong, at)
             at = 0 if valid is None else valid.address
-            self._valid = cython.cast(cython.p_uchar, at)
-            self._has_codes = codes is not None
+            self.valid_ = cython.cast(cython.p_uchar, at)
+            self.has_codes_ = codes is not None
             if codes is not None:
                 words: cython.longlong[::1] = codes
-                self._codes = cython.address(words[0])
+                self.codes_ = cython.address(words[0])
             at = data[0].address if data else 0
-            self._data = cython.cast(cython.p_uchar, at)
+            self.data_ = cython.cast(cython.p_uchar, at)
             at = data[1].address if len(data) > 1 else 0
-            self._mended = cython.cast(cython.p_uchar, at)
+            self.mended_ = cython.cast(cython.p_uchar, at)
         else:
             held = memoryview(values).cast("B")
             whole = held[: len(held) // 8 * 8]
-            self._bytes, self._longs = held, whole.cast("q")
-            self._ints = held[: len(held) // 4 * 4].cast("i")
-            self._valid = None if valid is None else memoryview(valid)
-            self._codes, self._has_codes = codes, codes is not None
-            self._data = memoryview(data[0]).cast("B") if data else None
-            self._mended = memoryview(data[1]).cast("B") if len(data) > 1 else None
+            self.bytes_, self.longs_ = held, whole.cast("q")
+            self.ints_ = held[: len(held) // 4 * 4].cast("i")
+            self.valid_ = None if valid is None else memoryview(valid)
+            self.codes_, self.has_codes_ = codes, codes is not None
+            self.data_ = memoryview(data[0]).cast("B") if data else None
+            self.mended_ = memoryview(data[1]).cast("B") if len(data) > 1 else None
 
     def text_bytes(self, rows: cython.int[::1], n: cython.Py_ssize_t):
         """Return how many bytes the texts of some rows have; 0 for other kinds."""
@@ -311,42 +308,5 @@ class Column:
         if self.kind < 3:
             return 0
         for k in range(n):
-            total += self._ints[4 * cython.cast(cython.Py_ssize_t, rows[k])]
+            total += self.ints_[4 * cython.cast(cython.Py_ssize_t, rows[k])]
         return total
-
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
-    def is_null(self, row: cython.Py_ssize_t) -> cython.bint:
-        return not self.is_valid and not self._valid[row >> 3] >> (row & 7) & 1
-
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
-    def raw(self, row: cython.Py_ssize_t) -> cython.int:
-        """Return the byte of a row, not translated."""
-        return self._bytes[row]
-
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
-    def word(self, row: cython.Py_ssize_t, texts: Texts) -> cython.longlong:
-        """Return the value of a row that is not NULL; a text as its code, if there is room."""
-        value: cython.longlong
-        n: cython.Py_ssize_t
-        if self.kind == _LONG:
-            return self._longs[row]
-        if self.kind == _INT:
-            value = self._ints[row]
-        elif self.kind == _BYTE:
-            value = self._bytes[row]
-        else:
-            n = self._ints[4 * row]
-            if n <= 12:
-                return texts.code(self._bytes, 16 * row + 4, n)
-            if self._ints[4 * row + 2] == 0:
-                return texts.code(self._data, self._ints[4 * row + 3], n)
-            return texts.code(self._mended, self._ints[4 * row + 3], n)
-        if self._has_codes:
-            return self._codes[value]
-        return value

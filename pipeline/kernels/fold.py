@@ -33,6 +33,9 @@ _GREATEST = cython.declare(cython.int, 3)
 _ANY = cython.declare(cython.int, 4)
 _FIRST = cython.declare(cython.int, 5)
 _LAST = cython.declare(cython.int, 6)
+_INT = cython.declare(cython.int, 1)  # kinds of columns
+_LONG = cython.declare(cython.int, 2)
+_TEXT = cython.declare(cython.int, 3)
 _MOST = cython.declare(cython.longlong, 1 << 40)
 _MIX = cython.declare(cython.ulonglong, 0x9E3779B97F4A7C15)
 _LOW_64 = cython.declare(cython.ulonglong, 0xFFFFFFFFFFFFFFFF)
@@ -124,8 +127,8 @@ class Folder:
         with cython.nogil:
             for k in range(n):
                 row = rows[k]
-                if not column.is_null(row):
-                    value = column.word(row, self.texts)
+                if not _is_null(column, row):
+                    value = _word(column, row, self.texts)
                     is_small = is_small and -_MOST <= value <= _MOST
         return is_small
 
@@ -233,11 +236,11 @@ class Folder:
         with cython.nogil:
             for i in range(n):
                 row = rows[i]
-                if column.is_null(row):
+                if _is_null(column, row):
                     word = 0
                     self._words[nulls + i] |= bit
                 else:
-                    word = column.word(row, self.texts)
+                    word = _word(column, row, self.texts)
                     if unit > 1:
                         rest = word % unit
                         if rest < 0:
@@ -351,12 +354,12 @@ class Folder:
         with cython.nogil:
             for i in range(n):
                 row = rows[i]
-                if column.is_null(row):
+                if _is_null(column, row):
                     continue
                 g = at + self._groups[i]
                 if not self._filled[g] and (wanted < 0 or _is_met(condition, row, wanted)):
                     self._filled[g] = 1
-                    self._values[g] = column.word(row, self.texts)
+                    self._values[g] = _word(column, row, self.texts)
 
     @cython.cfunc
     def _take(
@@ -380,9 +383,9 @@ class Folder:
                 else:
                     g = at + self._touched[i]
                     row = self._tails[i]
-                self._filled[g] = not column.is_null(row)
+                self._filled[g] = not _is_null(column, row)
                 if self._filled[g]:
-                    self._values[g] = column.word(row, self.texts)
+                    self._values[g] = _word(column, row, self.texts)
 
     @cython.cfunc
     def _measure(
@@ -401,9 +404,9 @@ class Folder:
         with cython.nogil:
             for i in range(n):
                 row = rows[i]
-                if column.is_null(row):
+                if _is_null(column, row):
                     continue
-                word = column.word(row, self.texts)
+                word = _word(column, row, self.texts)
                 g = at + self._groups[i]
                 if not self._filled[g]:
                     self._filled[g] = 1
@@ -488,9 +491,54 @@ class Folder:
             self._filled, self._marks, self._places = self._held[4:]
 
 
+# What every loop asks of a column, here, so that the compiler puts it into the loops.
+
+
 @cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def _is_null(column: Column, row: cython.Py_ssize_t) -> cython.bint:
+    return not column.is_valid and not column.valid_[row >> 3] >> (row & 7) & 1
+
+
+@cython.cfunc
+@cython.inline
 @cython.nogil
 @cython.exceptval(check=False)
 def _is_met(condition: Column, row: cython.Py_ssize_t, wanted: cython.longlong) -> cython.bint:
-    """Tell whether a column of bytes has this value in a row."""
-    return not condition.is_null(row) and condition.raw(row) == wanted
+    """Tell whether a column of bytes has this value in a row; it is not translated."""
+    return condition.bytes_[row] == wanted and not _is_null(condition, row)
+
+
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def _word(column: Column, row: cython.Py_ssize_t, texts: Texts) -> cython.longlong:
+    """Return the value of a row that is not NULL; a text as its code, if there is room."""
+    value: cython.longlong
+    if column.kind == _LONG:
+        return column.longs_[row]
+    if column.kind == _TEXT:
+        return _text(column, row, texts)
+    if column.kind == _INT:
+        value = column.ints_[row]
+    else:
+        value = column.bytes_[row]
+    if column.has_codes_:
+        return column.codes_[value]
+    return value
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _text(column: Column, row: cython.Py_ssize_t, texts: Texts) -> cython.longlong:
+    """Return the code of the text that a string view shows."""
+    n: cython.Py_ssize_t = column.ints_[4 * row]
+    if n <= 12:
+        return texts.code(column.bytes_, 16 * row + 4, n)
+    if column.ints_[4 * row + 2] == 0:
+        return texts.code(column.data_, column.ints_[4 * row + 3], n)
+    return texts.code(column.mended_, column.ints_[4 * row + 3], n)
