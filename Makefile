@@ -20,7 +20,7 @@ demo: $(READY)
 	@echo "the same in pictures: demo/report.html"
 
 test: $(READY)
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n auto --dist loadfile $(ARGS)
 
 check: $(READY)
 	$(BIN)/ruff check .

@@ -341,7 +341,7 @@ def schedule_command(
 @click.option("--to", type=click.Choice(FORMATS), default="table", help="What goes to stdout.")
 def formats_command(arguments: tuple[str, ...], to: str) -> int:
     """List the formats of lines there are; check FILE: run the samples of one's own patterns."""
-    from pipeline.commands import run_formats_check, run_formats_list
+    from pipeline.show_commands import run_formats_check, run_formats_list
 
     if not arguments:
         return run_formats_list(to)
@@ -490,7 +490,7 @@ def surge_command(**options: Any) -> int:
 @click.option("--to", type=click.Choice(FORMATS), default="table", help="What goes to stdout.")
 def jobs_command(to: str) -> int:
     """List what there is to ask."""
-    from pipeline.commands import run_jobs_list
+    from pipeline.show_commands import run_jobs_list
 
     return run_jobs_list(to)
 
@@ -513,6 +513,6 @@ def state_command(action: str, **options: Any) -> int:
 @click.option("--size", type=click.IntRange(1), metavar="MB", help="Size of its text.")
 def demo_command(directory: str, size: int | None) -> int:
     """Make a sample archive: five weeks of a mail server that falls ill; and a report of it."""
-    from pipeline.commands import run_demo_command
+    from pipeline.show_commands import run_demo_command
 
     return run_demo_command(directory, size)

@@ -67,8 +67,8 @@ def run_cluster_check(
 
 def _find_files(sources: Sequence[str], storage_options: Sequence[str]) -> list[SourceFile]:
     """Return the first files of the sources, by names that are the same on every machine."""
-    from pipeline.commands import pairs
     from pipeline.errors import SourceError
+    from pipeline.read_options import pairs
     from pipeline.source import find_sources
 
     if not sources:
