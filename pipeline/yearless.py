@@ -108,6 +108,15 @@ def later_by(moment: datetime, span: timedelta) -> datetime:
 @lru_cache(maxsize=64)
 def year_table(limit: datetime) -> YearTable:
     """Return the table by which the scan kernel dates the year-less stamps of a file."""
+    days, later = _day_tables(limit.date())
+    limit_s = (limit.hour * 60 + limit.minute) * 60 + limit.second
+    return YearTable(days, later, limit.month * 32 + limit.day, limit_s, limit)
+
+
+@lru_cache(maxsize=1000)
+def _day_tables(limit_day: date) -> tuple[array[int], array[int]]:
+    """Return the days of stamps no later, and later in their day than a limit on some day."""
+    limit = datetime.combine(limit_day, datetime.min.time())
     days, later = (array("i", [IMPOSSIBLE_DAY]) * (13 * 32) for _ in range(2))
     for month in range(1, 13):
         for day in range(1, _MONTH_DAYS[month] + 1):
@@ -115,5 +124,4 @@ def year_table(limit: datetime) -> YearTable:
             for table, hour in ((days, 0), (later, 24)):
                 year = year_of(month, day, hour, 0, 0, limit)
                 table[month * 32 + day] = date(year, month, day).toordinal() - _EPOCH_ORDINAL
-    limit_s = (limit.hour * 60 + limit.minute) * 60 + limit.second
-    return YearTable(days, later, limit.month * 32 + limit.day, limit_s, limit)
+    return days, later

@@ -18,6 +18,8 @@ COMPILED = cython.compiled
 #: Kinds of `Column`: values of 1, 4 and 8 bytes, and Arrow string views.
 BYTE, INT, LONG, TEXT = range(4)
 
+_FEW = cython.declare(cython.Py_ssize_t, 512)  # texts that there is room for at first
+_SMALL = cython.declare(cython.Py_ssize_t, 16384)
 _MIX = cython.declare(cython.ulonglong, 0x9E3779B97F4A7C15)  # odd, its bits without a pattern
 _LOW_64 = cython.declare(cython.ulonglong, 0xFFFFFFFFFFFFFFFF)
 #: Texts that one `Texts` holds at most: it counts them in 32 bits.
@@ -54,13 +56,22 @@ class Texts:
 
     def __init__(self, seed: cython.ulonglong = 0):
         self._seed = seed
-        self.reset()
+        self.n = 0
+        self._n_bytes = 0
+        self._allocate(_FEW, 16 * _FEW)
+        self._starts[0] = 0
 
     def reset(self):
         """Forget all texts."""
+        k: cython.Py_ssize_t
+        n: cython.int = self.n
         self.n = 0
         self._n_bytes = 0
-        self._allocate(1 << 9, 1 << 13)
+        if self._capacity > _SMALL:
+            self._allocate(_FEW, 16 * _FEW)
+        elif n:
+            for k in range(self._mask + 1):
+                self._slots[k] = 0
         self._starts[0] = 0
 
     def make_room(self, n_more: cython.Py_ssize_t, more_bytes: cython.Py_ssize_t):

@@ -26,6 +26,8 @@ CHUNK = 8192
 #: Larger numbers aren't added up here: a sum of fewer than 2 ** 22 others stays below 2 ** 63.
 MOST = 1 << 40
 
+_FEW = cython.declare(cython.Py_ssize_t, 512)  # groups that there is room for at first
+_SMALL = cython.declare(cython.Py_ssize_t, 16384)
 _CHUNK = cython.declare(cython.Py_ssize_t, 8192)
 _SUM = cython.declare(cython.int, 1)
 _LEAST = cython.declare(cython.int, 2)
@@ -109,14 +111,28 @@ class Folder:
             self._groups, self._heads, self._tails, self._touched = (
                 ints[k * CHUNK : (k + 1) * CHUNK] for k in range(4)
             )
-        self.reset()
+        self.n_groups = 0
+        self._epoch = 0
+        self._allocate(_FEW)
 
     def reset(self):
         """Forget all groups and texts."""
+        k: cython.Py_ssize_t
+        g: cython.Py_ssize_t
+        n: cython.Py_ssize_t = self.n_groups
         self.n_groups = 0
-        self._epoch = 0
         self.texts.reset()
-        self._allocate(1 << 9)
+        if self._capacity > _SMALL:
+            self._epoch = 0
+            self._allocate(_FEW)
+            return
+        # Files come by the thousand: clearing is cheaper than new memory.
+        for k in range(self._mask + 1 if n else 0):
+            self._slots[k] = 0
+        for k in range(self._n_folds):
+            for g in range(n):
+                self._values[k * self._capacity + g] = 0
+                self._filled[k * self._capacity + g] = 0
 
     def is_foldable(self, column: Column, rows: cython.int[::1], n: cython.Py_ssize_t):
         """Tell whether a column's numbers are small enough to be added up."""
