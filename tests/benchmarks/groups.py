@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from tests.benchmarks import peers
 from tests.benchmarks.formats import make_formats
 from tests.benchmarks.peers import sawlog
+from tests.benchmarks.states import make_states
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -340,6 +341,35 @@ def mail_group(corpus: Corpus) -> Group:
     )
 
 
+def state_group(corpus: Corpus) -> Group:
+    """Incremental runs: a full one, one with a hundredth appended, one with nothing new."""
+    plain = corpus.path("plain.log")
+    made = make_states(Path(plain))
+    log, scratch = str(made.log), str(made.scratch)
+    commands = (
+        peers.job("sawlog, one line", "volume", [corpus.path("one.log")]),
+        peers.job("full, without state", "volume", [log]),
+        peers.with_state("full, new state", log, scratch),
+        peers.with_state("1 % appended", log, scratch, str(made.before)),
+        peers.with_state("10,000 files, nothing new", str(made.many), scratch, str(made.known)),
+    )
+    start = ("sawlog, one line",)
+    return Group(
+        f"incremental, plain {corpus.size_gb:g} GB",
+        commands,
+        (
+            Goal(_engine("full, new state"), 1.1, _engine("full, without state")),
+            Goal(
+                Time("1 % appended", ("1 % appended",), start),
+                0.05,
+                _engine("full, without state"),
+            ),
+            Goal(_whole("10,000 files, nothing new"), 3.0),
+        ),
+        corpus.plain_bytes,
+    )
+
+
 def formats_group(corpus: Corpus) -> Group:
     """Other formats: access logs against goaccess; JSON, sign-ins and a pattern in MB a second."""
     made = make_formats(Path(corpus.path("plain.log")).parent, corpus.plain_bytes)
@@ -441,6 +471,7 @@ def plan_groups(corpora: Sequence[Corpus]) -> list[Group]:
     largest = max((c for c in corpora if c.size_gb <= 0.5), key=lambda c: c.size_gb, default=small)
     groups += [
         mail_group(largest),
+        state_group(largest),
         formats_group(largest),
         pictures_group(small),
         dask_group(small),

@@ -69,6 +69,16 @@ def job(name: str, job_name: str, paths: Sequence[str], *options: str) -> Comman
     return Command(name, tuple(argv))
 
 
+def with_state(name: str, source: str, state: str, before: str = "") -> Command:
+    """Return ``sawlog volume`` with a state: a fresh one, or a copy of one made before."""
+    argv = [sys.executable, "-m", "pipeline", "volume", source, "--to", "csv", "-q"]
+    argv += ["--workers", str(N_WORKERS), "--nice", "0", "--state", state]
+    ready = f"rm -rf {shlex.quote(state)}"
+    if before:
+        ready += f" && cp -r {shlex.quote(before)} {shlex.quote(state)}"
+    return Command(name, ("sh", "-c", f"{ready} && exec {shlex.join(argv)}"))
+
+
 def sql(name: str, query: str, paths: Sequence[str], *options: str) -> Command:
     """Return a query typed at the command line, started likewise."""
     argv = [sys.executable, "-m", "pipeline", "sql", query, *paths, "--to", "json", "-q"]
