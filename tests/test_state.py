@@ -495,7 +495,10 @@ def test_objects_are_whole_or_not_there(tmp_path, url):
     assert objects.names("a") == ["a/b"]
     assert objects.size("a/b") > 10
     path = objects._path("a/b")
-    objects._fs.pipe_file(path, objects._fs.cat_file(path)[:-1])
+    if objects.is_local:
+        Path(path).write_bytes(Path(path).read_bytes()[:-1])
+    else:
+        objects._fs.pipe_file(path, objects._fs.cat_file(path)[:-1])
     with pytest.raises(DamagedObjectError):
         objects.get("a/b")
     objects.delete("a/b")

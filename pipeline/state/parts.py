@@ -187,7 +187,8 @@ def unpack(content: bytes) -> dict[str, Part]:
         at = _HEADER.size + n
         parts = {}
         for name, size, merge in json.loads(content[_HEADER.size : at]):
-            table = pq.read_table(pa.BufferReader(content[at : at + size]))
+            # Not `read_table`, which imports what reads folders of files: 40 ms.
+            table = pq.ParquetFile(pa.BufferReader(content[at : at + size])).read()
             parts[name] = Part(table, merge)
             at += size
     except (struct.error, ValueError, pa.ArrowException) as error:

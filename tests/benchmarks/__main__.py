@@ -138,7 +138,7 @@ def _warm_up(corpora: Sequence[Corpus]) -> None:
     compile_all = [sys.executable, "-m", "compileall", "-q", "pipeline", "jobs"]
     subprocess.run(compile_all, cwd=ROOT, env=child_environment(), check=True)
     for corpus in corpora:
-        for path in corpus.folder.iterdir():
+        for path in filter(Path.is_file, corpus.folder.iterdir()):
             with path.open("rb", buffering=0) as stored:
                 buffer = bytearray(1 << 20)
                 while stored.readinto(buffer):
