@@ -24,3 +24,5 @@ cdef class Column:
     cdef long long *codes_
     cdef unsigned char *data_
     cdef unsigned char *mended_
+    cdef bint has_last_
+    cdef long long last_low_, last_high_, last_word_

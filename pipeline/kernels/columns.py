@@ -286,6 +286,7 @@ class Column:
         """
         self.kind = kind
         self.is_valid = valid is None
+        self.has_last_ = False
         self._held = (values, valid, codes, data)
         if cython.compiled:
             at: cython.size_t = values.address

@@ -554,7 +554,18 @@ def _text(column: Column, row: cython.Py_ssize_t, texts: Texts) -> cython.longlo
     """Return the code of the text that a string view shows."""
     n: cython.Py_ssize_t = column.ints_[4 * row]
     if n <= 12:
-        return texts.code(column.bytes_, 16 * row + 4, n)
+        # Short texts stand in their views, and often one follows its like.
+        if (
+            column.has_last_
+            and column.longs_[2 * row] == column.last_low_
+            and column.longs_[2 * row + 1] == column.last_high_
+        ):
+            return column.last_word_
+        column.has_last_ = True
+        column.last_low_ = column.longs_[2 * row]
+        column.last_high_ = column.longs_[2 * row + 1]
+        column.last_word_ = texts.code(column.bytes_, 16 * row + 4, n)
+        return column.last_word_
     if column.ints_[4 * row + 2] == 0:
         return texts.code(column.data_, column.ints_[4 * row + 3], n)
     return texts.code(column.mended_, column.ints_[4 * row + 3], n)

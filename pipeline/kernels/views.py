@@ -4,7 +4,12 @@
 
 import cython
 
+if cython.compiled:
+    from cython.cimports.libc.string import memcpy
+
 COMPILED = cython.compiled
+
+_HIGH_BITS = cython.declare(cython.ulonglong, 0x8080808080808080)
 
 
 @cython.cfunc
@@ -30,6 +35,14 @@ def is_utf8(p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t) -> cy
     low: cython.uchar
     high: cython.uchar
     n: cython.int
+    if cython.compiled:
+        # Most texts are ASCII: eight bytes at a time.
+        word: cython.ulonglong = 0
+        while i + 8 <= e:
+            memcpy(cython.address(word), p + i, 8)
+            if word & _HIGH_BITS:
+                break
+            i += 8
     while i < e:
         c = p[i]
         i += 1
