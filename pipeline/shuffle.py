@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 #: Bytes of a pile that stay in memory.
-PILE_BYTES = 16 << 20
+PILE_BYTES = 4 << 20
 #: Rows of a partition, roughly: what is merged at once.
-PARTITION_ROWS = 200_000
+PARTITION_ROWS = 100_000
 MAX_PARTITIONS = 256
 
 
