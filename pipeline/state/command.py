@@ -56,7 +56,8 @@ def _show(ledger: Ledger, to: str) -> int:
     from pipeline.render import render
 
     contents = sorted(
-        ledger.contents.values(), key=lambda one: (one.first is None, one.first or 0, one.id)
+        (one for one in ledger.contents.values() if one.segments),
+        key=lambda one: (one.first is None, one.first or 0, one.id),
     )
     lines = []
     for content in contents:
@@ -98,12 +99,15 @@ def _forget(ledger: Ledger, before: str) -> int:
     from pipeline.filters import read_time
 
     day = read_time(before, datetime.now().astimezone().replace(tzinfo=None))
-    gone = forget(ledger, day)
+    gone, waiting = forget(ledger, day)
     ledger.save()
     ledger.sweep()
     for content in gone:
         _say(escape_visibly(f"forgotten: {next(reversed(content.seen), content.id)}"))
-    _say(f"{len(gone):,} contents forgotten, {len(ledger.contents):,} kept")
+    kept = sum(bool(content.segments) for content in ledger.contents.values())
+    _say(f"{len(gone):,} contents forgotten, {kept:,} kept")
+    if waiting:
+        _say(f"{len(waiting):,} of these are old, too, and go with newer ones of their month")
     return 0
 
 

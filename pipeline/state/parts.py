@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from pipeline.combine import combine_by, combine_tables
-from pipeline.errors import StateError, UsageError
+from pipeline.errors import UsageError
 from pipeline.relations import STITCHED
 from pipeline.sql import Query
+from pipeline.state.objects import DamagedObjectError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -177,7 +178,7 @@ def unpack(content: bytes) -> dict[str, Part]:
 
     Raises
     ------
-    StateError
+    DamagedObjectError
         It is none.
     """
     import pyarrow.parquet as pq
@@ -191,7 +192,7 @@ def unpack(content: bytes) -> dict[str, Part]:
             parts[name] = Part(table, merge)
             at += size
     except (struct.error, ValueError, pa.ArrowException) as error:
-        raise StateError(f"a kept partial can't be read: {error}") from None
+        raise DamagedObjectError(f"a kept partial can't be read: {error}") from None
     return parts
 
 
