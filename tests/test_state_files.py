@@ -6,12 +6,14 @@ import gzip
 import os
 import shutil
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from pipeline.errors import StateError, UsageError
-from pipeline.job import sql_job
+from pipeline.formats.base import FormatOptions
+from pipeline.job import find_job, sql_job
+from pipeline.pseudonyms import Pseudonyms
 from pipeline.run import run_jobs
 from pipeline.settings import Settings
 from pipeline.state import run as state_run
@@ -20,11 +22,9 @@ from pipeline.state.ledger import Ledger
 from pipeline.state.objects import Objects
 from pipeline.state.run import run_incrementally
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 _VOLUME = "SELECT process, day, count(*) AS n, sum(bytes) AS b FROM lines GROUP BY ALL ORDER BY ALL"
 _DAYS = "SELECT day, count(*) AS n FROM lines GROUP BY ALL ORDER BY ALL"
+_ROOT = Path(__file__).parent.parent
 #: Long ago: nobody writes to these files any more.
 _OLD = 1_704_100_000
 
@@ -394,3 +394,54 @@ def test_a_first_run_forgets_in_months(place):
     place.put("undated", b"no time at all\n")
     assert place.count() == 19
     assert place.count(retention=timedelta(100), now=datetime(2024, 7, 1)) == 9
+
+
+# What partials depend on.
+
+
+def _pattern(place, template):
+    path = place.logs.parent / "app.toml"
+    path.write_text(f'name = "app"\n[[pattern]]\nname = "one"\ntemplate = "{template}"\n')
+    return FormatOptions(patterns=(str(path),))
+
+
+def test_a_pattern_that_was_changed(place):
+    """The question is the same, and so are its columns; what they mean is in the file."""
+    place.put("app", b"2024-01-01 00:00:00 took 3 ms of 5 kB\n" * 2)
+    query = "SELECT sum(n) AS s FROM app"
+    for template, n in [
+        ("{time:iso} took {n:int} ms{rest:rest}", 6),
+        ("{time:iso} took {m:int} ms of {n:int} kB", 10),
+    ]:
+        done = place.check(query, formats=_pattern(place, template))
+        assert done.results["v"].to_pylist() == [{"s": n}]
+
+
+def test_tokens_that_keep_more(place):
+    """One key; what of an address is kept is another question."""
+    place.put("a", b"2024-01-01T00:00:00Z mx a: from 192.0.2.1\n")
+    query = "SELECT message, count(*) AS n FROM lines GROUP BY ALL"
+    for keep in ((), ("networks",), ("domains", "networks")):
+        place.check(query, pseudonyms=Pseudonyms(b"k" * 32, frozenset(keep)))
+
+
+def test_a_python_job(place):
+    """By its path, and known by its text; a session may end in another run than it began."""
+    job = find_job(str(_ROOT / "jobs/sessions.py"))
+    line = "2024-01-01T00:00:{:02}Z mx postfix/smtpd[7]: {} from c.example[192.0.2.1]\n"
+    for k in range(6):
+        place.add("a", line.format(5 * k, "disconnect" if k % 2 else "connect").encode())
+        given = Settings(scheduler="inline", state=str(place.state))
+        done = run_incrementally([job], [str(place.logs)], given)
+        whole = run_jobs([job], [str(place.logs)], Settings(scheduler="inline"))
+        assert done.results["sessions"].to_pylist() == whole.results["sessions"].to_pylist()
+    assert [row["sessions"] for row in done.results["sessions"].to_pylist()] == [3]
+    assert run_incrementally([job], [str(place.logs)], given).account.read_bytes == 0
+
+
+def test_a_state_that_is_not_there(place, sawlog):
+    """A name that was mistyped is none that is whole."""
+    for action in ("show", "verify", "compact", "forget"):
+        ran = sawlog("state", action, "--before", "2024-01-01", "--state", place.state)
+        assert (ran.code, "there is no state" in ran.err) == (1, True)
+    assert not place.state.exists()

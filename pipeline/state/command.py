@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TextIO
 import pyarrow as pa
 
 from pipeline.arrow import strings
-from pipeline.errors import UsageError
+from pipeline.errors import StateError, UsageError
 from pipeline.state.keep import compact, forget, verify
 from pipeline.state.ledger import Ledger, sum_lines
 from pipeline.state.objects import Objects
@@ -30,12 +30,14 @@ def run_state_command(
     UsageError
         ``forget`` without a day.
     StateError
-        The state can't be used, or a run uses it.
+        There is none, it can't be used, or a run uses it.
     """
     pairs = dict(pair.partition("=")[::2] for pair in storage_options)
     objects = Objects(url, pairs)
     if action == "forget" and before is None:
         raise UsageError("forget --before DAY: name the day, as 2007-12-01")
+    if Ledger(objects).is_new:
+        raise StateError(f"{url}: there is no state")
     if action == "show":
         return _show(Ledger(objects), to)
     with objects.lease():

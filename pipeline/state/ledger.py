@@ -168,6 +168,8 @@ class Ledger:
         #: Files without a byte of text, by URL: no content to know them by.
         self.empty: dict[str, Seen] = {}
         self.next_number = 0
+        #: Nothing was ever kept here.
+        self.is_new = False
         self.notes: list[str] = []
         self._n_journal = 0
         self._by_url: dict[str, Content] = {}
@@ -287,6 +289,7 @@ class Ledger:
             held = _unpacked(self.objects.get(_LEDGER))
         except MissingObjectError:
             held = {"format": FORMAT, "journal": 0, "next_number": 0, "contents": []}
+            self.is_new = not self.objects.names(_JOURNAL)
         if held.get("format") != FORMAT:
             raise StateError(
                 f"{self.objects.url} was written by another version of sawlog "

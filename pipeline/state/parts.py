@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 import struct
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -87,7 +88,7 @@ def plan_units(plan: MapPlan, told: Sequence[str] = ()) -> list[Unit]:
     """
     units = []
     stitched = []
-    shared = [*told, plan.expands_repeats, str(plan.views.reasons)]
+    shared = [*told, plan.expands_repeats]
     for place, query in enumerate(plan.queries):
         if isinstance(query, Query) and query.map_only:
             raise UsageError(
@@ -199,7 +200,7 @@ def unpack(content: bytes) -> dict[str, Part]:
 def _question(query: Any) -> Any:
     if isinstance(query, Query):
         return [query.relation, query.branches, sorted(query.columns)]
-    return [query.relation, hashlib.sha256(query.path.read_bytes()).hexdigest()]
+    return [query.relation, hashlib.sha256(Path(query.path).read_bytes()).hexdigest()]
 
 
 def _key(held: Any) -> str:

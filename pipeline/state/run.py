@@ -63,7 +63,7 @@ def run_incrementally(
         )
     begin = time.monotonic()
     plan, plans = planned or plan_queries(jobs, settings)
-    units = plan_units(plan, _told(settings))
+    units = plan_units(plan, _told(plan, settings))
     objects = Objects(settings.state, settings.storage_options)
     with objects.lease():
         work = Work(Ledger(objects), units, Account())
@@ -93,15 +93,22 @@ def run_incrementally(
     return RunResult(results, account, {}, work.warnings, latest)
 
 
-def _told(settings: Settings) -> list[str]:
+def _told(plan: MapPlan, settings: Settings) -> list[str]:
     """Return what partials depend on beside their question."""
     from pathlib import Path
 
     told = [str(settings.year), settings.envelope]
-    if settings.reasons is not None:
-        told.append(digest(Path(settings.reasons).read_bytes()).hex())
+    files = [settings.reasons]
+    if plan.views.formats:
+        formats = settings.formats
+        told += [str(formats.only), str(formats.json_columns)]
+        files += [formats.bots, *formats.patterns]
+    told += [digest(Path(one).read_bytes()).hex() if one else "" for one in files]
     if settings.pseudonyms is not None:
-        told.append(settings.pseudonyms.tokens.text("state@key.example"))
+        told += [
+            settings.pseudonyms.tokens.text("state@key.example"),
+            *sorted(settings.pseudonyms.keep),
+        ]
     return told
 
 
