@@ -10,7 +10,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pipeline.chain import DIGEST_BYTES, STEP, Chain
+from pipeline.chain import DIGEST_BYTES, STEP, Chain, digest
 from pipeline.errors import StateError
 from pipeline.scan import LineCounts
 from pipeline.state.objects import DamagedObjectError, MissingObjectError
@@ -115,6 +115,8 @@ class Content:
         Digests of its whole steps, where they are few; else an object holds them.
     seen : dict of str to Seen
         By URL.
+    line : str
+        Digest of its first line, or the begin of that.
     """
 
     id: str
@@ -128,6 +130,7 @@ class Content:
     forgotten: int = 0
     steps: str = ""
     seen: dict[str, Seen] = field(default_factory=dict)
+    line: str = ""
     segments: list[Segment] = field(default_factory=list)
 
     @property
@@ -176,6 +179,7 @@ class Ledger:
         self._by_inode: dict[tuple[int, ...], Content] = {}
         #: Length of the head → its digest → contents by their id.
         self._by_head: dict[int, dict[str, dict[str, Content]]] = {}
+        self._by_line: dict[str, dict[str, Content]] = {}
         self._load()
 
     def find_seen(self, file: SourceFile) -> Content | None:
@@ -196,12 +200,15 @@ class Ledger:
 
     def find_by_head(self, head: bytes) -> list[Content]:
         """Return the contents that begin as these plain bytes do, the longest first."""
-        from pipeline.chain import digest
-
         found: list[Content] = []
         for n, contents in self._by_head.items():
             if n <= len(head):
                 found += contents.get(digest(head[:n]).hex(), {}).values()
+        return sorted(found, key=lambda one: -one.length)
+
+    def find_by_line(self, head: bytes) -> list[Content]:
+        """Return the contents that have the same first line, the longest first."""
+        found = self._by_line.get(digest_line(head), {}).values()
         return sorted(found, key=lambda one: -one.length)
 
     def chain(self, content: Content) -> Chain:
@@ -333,6 +340,12 @@ class Ledger:
                 self._by_inode[tuple(seen.inode)] = content
         heads = self._by_head.setdefault(content.head_bytes, {}).setdefault(content.head, {})
         heads[content.id] = content
+        self._by_line.setdefault(content.line, {})[content.id] = content
+
+
+def digest_line(head: bytes) -> str:
+    """Return the digest of the first line of a head, or of the begin of that."""
+    return digest(head.split(b"\n", 1)[0][:HEAD_BYTES]).hex()
 
 
 def _plain(content: Content) -> dict[str, Any]:

@@ -68,7 +68,7 @@ class Work:
     due: list[Due] = field(default_factory=list)
     used: dict[str, Content] = field(default_factory=dict)
     places: dict[str, Place] = field(default_factory=dict)
-    listed: Sequence[SourceFile] = ()
+    listed: dict[str, SourceFile] = field(default_factory=dict)
     read_bytes: int = 0
     n_again: int = 0  # known files of which something is read once more
 
@@ -82,7 +82,7 @@ def look(work: Work, arguments: Sequence[str], settings: Settings) -> Inputs:
         raise SourceError(STDIN, "unreadable", "--state knows files, not standard input")
     listed = list_sources(arguments, settings, needs_all=True)
     work.account = account = listed.account
-    work.places, work.listed = listed.places, listed.files
+    work.places, work.listed = listed.places, {one.url: one for one in listed.files}
     account.files = len(listed.files)
     newest = max((file.mtime or 0.0 for file in listed.files), default=0.0)
     asked = []
@@ -141,15 +141,12 @@ def _place(
     work.read_bytes += match.read_bytes
     stop, held = _line_end(file, head, newest, settings)
     seen = seen_now(file)
-    content = match.content
+    content = _holder(work, file, head, match) if match.guesses else match.content
     if content is None:
         if stop == 0:
             return  # the begin of its first line
-        due = Due(file, head, match, 0, None, stop, held, work.units, *_wrapped(head, settings))
-        work.due.append(due)
-        return
-    if match.is_guess and _is_other(work, file, head, content):
-        due = Due(file, head, Match(), 0, None, stop, held, work.units, *_wrapped(head, settings))
+        wrapped = _wrapped(head, settings)
+        due = Due(file, head, Match(), 0, None, stop, held, work.units, *wrapped)
         work.due.append(due)
         return
     if match.damage is not None:
@@ -245,7 +242,7 @@ def _dated(work: Work) -> list[tuple[SourceFile, datetime, datetime]]:
     """Return the files of which nothing is read, and the times of their first and last lines."""
     due = {one.file.url for one in work.due}
     found = []
-    for file in work.listed if due else ():
+    for file in work.listed.values() if due else ():
         content = None if file.url in due else work.ledger.find_seen(file)
         if content is None or content.first is None:
             continue
@@ -255,23 +252,32 @@ def _dated(work: Work) -> list[tuple[SourceFile, datetime, datetime]]:
     return found
 
 
-def _is_other(work: Work, file: SourceFile, head: Head, content: Content) -> bool:
-    """Compare what seems to be the begin of a content with a file that holds all of it."""
+def _holder(work: Work, file: SourceFile, head: Head, match: Match) -> Content | None:
+    """Compare what seems to be the begin of some contents with files that go by their names."""
     from pipeline.duplicates import find_duplicates
     from pipeline.head import read_heads
 
-    others = [one for one in work.listed if one.url != file.url and one.url in content.seen]
-    for other, other_head in read_heads(
-        [one for one in others if content.seen[one.url].is_of(one)]
+    for content in match.guesses:
+        others = [
+            work.listed[url] for url in content.seen if url in work.listed and url != file.url
+        ]
+        for other, other_head in read_heads(others):
+            if isinstance(other_head, SourceError):
+                continue
+            if any(
+                one.file == file.url for one in find_duplicates([(file, head), (other, other_head)])
+            ):
+                return content
+    if (
+        any((content.seen.keys() & work.listed.keys()) - {file.url} for content in match.guesses)
+        or match.length < STEP
     ):
-        if not isinstance(other_head, SourceError):
-            pair = [(file, head), (other, other_head)]
-            return not any(one.file == file.url for one in find_duplicates(pair))
+        return None
     work.warnings.append(
-        f"{file.url} is taken for the begin of what was read before: its last "
-        f"bytes, less than {STEP:,}, could not be compared"
+        f"{file.url} is taken for the begin of what was read before, and is gone: its last bytes, "
+        f"less than {STEP:,}, could not be compared"
     )
-    return False
+    return match.content
 
 
 def _wrapped(head: Head, settings: Settings) -> tuple[str, bool]:

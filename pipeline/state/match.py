@@ -41,8 +41,9 @@ class Match:
         Stored bytes that were read to find out.
     is_prefix : bool
         The content has more than the file.
-    is_guess : bool
-        Only the whole steps of the prefix could be compared.
+    guesses : tuple of Content
+        The content and others: what the ledger knows does not tell whether they have more than
+        the file, or other text.
     total : int or None
         Plain bytes of the file, where it was read.
     damage : Damage or None
@@ -54,7 +55,7 @@ class Match:
     lead: Piece | None = None
     read_bytes: int = 0
     is_prefix: bool = False
-    is_guess: bool = False
+    guesses: tuple[Content, ...] = ()
     total: int | None = None
     damage: Damage | None = None
 
@@ -97,7 +98,8 @@ def match_by_hint(file: SourceFile, head: Head, ledger: Ledger, place: str) -> M
 def match_by_content(file: SourceFile, head: Head, ledger: Ledger, place: str) -> Match:
     """Return what a file is, by reading all of it where it begins as a known content does."""
     candidates = [one for one in ledger.find_by_head(head.text) if one.place == place]
-    if not candidates:
+    alike = [one for one in ledger.find_by_line(head.text) if one.place == place]
+    if not candidates and all(one.length <= len(head.text) for one in alike):
         return Match()
     stops = {length for one in candidates for length, _ in one.stops}
     chain, tails, damage = read_chain(file, head, stops)
@@ -113,17 +115,25 @@ def match_by_content(file: SourceFile, head: Head, ledger: Ledger, place: str) -
                 )
             continue
         # What lies behind the last border is known of the lengths only that the content once had.
-        ends = [tail for length, tail in content.stops if length == chain.length]
-        if chain.tail.hex() in ends or (not ends and chain.n_steps > 0):
-            return Match(
-                content,
-                chain.length,
-                None,
-                read_bytes,
-                is_prefix=True,
-                is_guess=not ends,
-                damage=damage,
-            )
+        if [chain.length, chain.tail.hex()] in content.stops:
+            return Match(content, chain.length, None, read_bytes, is_prefix=True, damage=damage)
+    guesses = tuple(
+        one
+        for one in {one.id: one for one in (*candidates, *alike)}.values()
+        if one.length > chain.length
+        and all(length != chain.length for length, _ in one.stops)
+        and ledger.chain(one).agrees(chain)
+    )
+    if guesses:
+        return Match(
+            guesses[0],
+            chain.length,
+            None,
+            read_bytes,
+            is_prefix=True,
+            guesses=guesses,
+            damage=damage,
+        )
     return Match(read_bytes=read_bytes)
 
 

@@ -12,7 +12,7 @@ from pipeline.chain import STEP, Chain, Piece, digest
 from pipeline.errors import UsageError
 from pipeline.model import Account, Cut, Damage
 from pipeline.state.keep import compact, forget, load_objects, load_partials
-from pipeline.state.ledger import HEAD_BYTES, Content, Ledger, Segment, sum_lines
+from pipeline.state.ledger import HEAD_BYTES, Content, Ledger, Segment, digest_line, sum_lines
 from pipeline.state.look import Due, Work, look, name_of, seen_now, told_by, use
 from pipeline.state.objects import Objects
 from pipeline.state.parts import parts_of, plan_units
@@ -267,6 +267,7 @@ def _new_content(due: Due, chain: Chain, counts: FileCounts, place: str) -> Cont
         None,
         place,
         _month(counts.lines.first),
+        line=digest_line(due.head.text),
     )
 
 
