@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 #: Plain bytes of a step.
 STEP = 1 << 16
 DIGEST_BYTES = 16
-_ZEROS = bytes(STEP)
+_LF = 10
 
 
 def digest(content: bytes | bytearray | memoryview) -> bytes:
@@ -39,6 +39,8 @@ class Piece:
         Of each whole step.
     tail : bytes
         Behind the last border.
+    is_open : bool
+        Its last line has no end.
     """
 
     start: int
@@ -46,11 +48,13 @@ class Piece:
     head: bytes = b""
     digests: bytearray = field(default_factory=bytearray)
     tail: bytes = b""
+    is_open: bool = False
 
     def extend(self, later: Piece) -> None:
         """Take in the piece that follows."""
         if later.start == later.stop:
             return  # a split without a line
+        self.is_open = later.is_open
         if self.start == self.stop:
             self.start, self.stop = later.start, later.stop
             self.head, self.digests, self.tail = later.head, later.digests, later.tail
@@ -105,6 +109,22 @@ class Chain:
         """Whole steps."""
         return self.length // STEP
 
+    def agrees(self, other: Chain) -> bool:
+        """Tell whether the whole steps of the shorter one are those of the other.
+
+        Digests that were lost are zeros: they agree with all.
+        """
+        n = min(len(self.digests), len(other.digests))
+        if self.digests[:n] == other.digests[:n]:
+            return True
+        return all(
+            one == two or not any(one) or not any(two)
+            for at in range(0, n, DIGEST_BYTES)
+            for one, two in [
+                (self.digests[at : at + DIGEST_BYTES], other.digests[at : at + DIGEST_BYTES])
+            ]
+        )
+
 
 class Digester:
     """Digests bytes that come in order.
@@ -126,18 +146,21 @@ class Digester:
     def watch(self, blocks: Iterator[Block]) -> Iterator[Block]:
         """Yield blocks, digested."""
         for block in blocks:
-            if self.piece.start == self.piece.stop and not self._pending:
-                self.piece.start = self.piece.stop = block.offset
-            self.feed(memoryview(block.buffer)[: block.stop])
-            left = block.extra_bytes  # of a line too long to be held: taken as zeros
-            while left > 0:
-                self.feed(memoryview(_ZEROS)[: min(left, STEP)])
-                left -= STEP
+            if not block.extra_bytes:  # else it has come in pieces
+                self.take(block.offset, memoryview(block.buffer)[: block.stop])
             yield block
+
+    def take(self, offset: int, content: memoryview) -> None:
+        """Take in what stands at an offset: the first, or where the one before ended."""
+        if self.piece.start == self.piece.stop and not self._pending:
+            self.piece.start = self.piece.stop = offset
+        self.feed(content)
 
     def feed(self, content: memoryview) -> None:
         """Take in what follows."""
         piece = self.piece
+        if content:
+            piece.is_open = content[-1] != _LF
         at = 0
         while at < len(content):
             take = min(STEP - piece.stop % STEP, len(content) - at)

@@ -11,11 +11,12 @@ from pipeline.model import Account, Damage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from pipeline.model import Head, Place, SourceFile
     from pipeline.settings import Settings
     from pipeline.sources.template import Template
-    from pipeline.years import Anchor
+    from pipeline.years import Anchor, YearlessStamp
 
 
 @dataclass(slots=True)
@@ -161,9 +162,18 @@ def leave_out_copies(
 
 
 def date_files(
-    files: list[tuple[SourceFile, Head]], places: dict[str, Place], settings: Settings
+    files: list[tuple[SourceFile, Head]],
+    places: dict[str, Place],
+    settings: Settings,
+    known: Sequence[tuple[SourceFile, datetime, datetime]] = (),
 ) -> tuple[list[tuple[SourceFile, Head]], dict[str, Anchor]]:
     """Look into envelopes, and find the years of all files; return the heads as the scan sees them.
+
+    Parameters
+    ----------
+    known : sequence of (SourceFile, datetime, datetime)
+        Files that are not read, with the times of their first and last lines: they bound those of
+        older files.
 
     Returns
     -------
@@ -171,18 +181,25 @@ def date_files(
         The anchors are by URL.
     """
     from pipeline.head import read_tail, unwrap, unwrap_head
+    from pipeline.model import Head
     from pipeline.years import anchor_of_path, last_stamp, resolve_years
 
     compression = {file.url: head.compression for file, head in files}
     files = [(file, unwrap_head(head, settings.envelope, settings.now)) for file, head in files]
     envelopes = {file.url: head.envelope for file, head in files}
+    ends = {file.url: last for file, _, last in known}
+
+    def newest_stamp(file: SourceFile) -> YearlessStamp | datetime | None:
+        if file.url in ends:
+            return ends[file.url]
+        tail = read_tail(file, compression[file.url])
+        return last_stamp(unwrap(tail, envelopes[file.url], settings.now))
+
+    others = [
+        (file, Head("plain", f"{first:%Y-%m-%dT%H:%M:%S} -\n".encode())) for file, first, _ in known
+    ]
     anchors = resolve_years(
-        files,
-        year=settings.year,
-        newest_stamp=lambda file: last_stamp(
-            unwrap(read_tail(file, compression[file.url]), envelopes[file.url], settings.now)
-        ),
-        now=settings.now,
+        [*files, *others], year=settings.year, newest_stamp=newest_stamp, now=settings.now
     )
     if settings.year is None:
         anchors |= {url: told for url, place in places.items() if (told := anchor_of_path(place))}

@@ -89,6 +89,8 @@ class MapTask:
         Counts the tasks of a run: with it the numbers of a split's messages are its own.
     begin : int
         Plain bytes at the begin of the file that were mapped before; of a split that begins it.
+    end : int or None
+        Plain offset from which on all was mapped before.
     is_digested : bool
         Tell which content was read.
     envelope : Envelope or None
@@ -108,6 +110,7 @@ class MapTask:
     build: SourceIdentity | None = None
     number: int = 0
     begin: int = 0
+    end: int | None = None
     is_digested: bool = False
     envelope: Envelope | None = None
     place: Place | None = None
@@ -141,6 +144,7 @@ def map_split(task: MapTask, is_cancelled: Callable[[], bool] = _cancelled.is_se
     buffers = _buffers(task)
     offset = (split.start.plain_offset or 0) if split.start else 0
     blocks: Iterator[Block]
+    digester = Digester(offset) if task.is_digested else None
     if task.envelope is not None and not task.envelope.is_lined:
         blocks = read_pieces(reader, buffers)
     else:
@@ -150,13 +154,12 @@ def map_split(task: MapTask, is_cancelled: Callable[[], bool] = _cancelled.is_se
             is_first=split.start is None,
             has_stop=split.stop is not None,
             offset=offset,
+            on_overlong=None if digester is None else digester.take,
         )
-    digester = None
-    if task.is_digested:
-        digester = Digester(offset)
+    if digester is not None:
         blocks = digester.watch(blocks)
-    if task.begin:
-        blocks = leave_out(blocks, task.begin, buffers)
+    if task.begin or task.end is not None:
+        blocks = leave_out(blocks, task.begin, task.end, buffers)
     if task.is_ahead:
         blocks = read_ahead(blocks, buffers)
     peeler = _peeler(task)

@@ -19,7 +19,7 @@ from pipeline.errors import DamageError
 from pipeline.model import MAX_LINE_BYTES, Block
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     from pipeline.compression.base import PlainReader
 
@@ -84,9 +84,20 @@ class _Fill:
     offset: int = 0
     extra: int = 0  # bytes of an overlong line that were dropped behind MAX_LINE_BYTES
     tail: BinaryIO | None = None  # these bytes, where they are kept
+    on_overlong: Callable[[int, memoryview], None] | None = None
 
     def __post_init__(self) -> None:
         self.view = memoryview(self.buffer)
+
+    def tell_overlong(self, end: int) -> None:
+        """Hand on what has come of an overlong line, before it is cut off."""
+        if self.on_overlong is None:
+            return
+        if not self.extra:
+            self.on_overlong(self.offset, self.view[:end])
+        else:
+            begin = self.offset + MAX_LINE_BYTES + self.extra
+            self.on_overlong(begin, self.view[MAX_LINE_BYTES:end])
 
     def drop_front(self, n: int) -> None:
         """Discard the first n bytes."""
@@ -103,6 +114,7 @@ def read_blocks(
     has_stop: bool,
     offset: int = 0,
     keeps_tails: bool = False,
+    on_overlong: Callable[[int, memoryview], None] | None = None,
 ) -> Iterator[Block]:
     """Yield the lines that a split owns as blocks, in order.
 
@@ -121,13 +133,16 @@ def read_blocks(
     keeps_tails : bool
         What does not fit into a block of an overlong line is kept beside it, on the disk if it
         is much.
+    on_overlong : callable
+        Takes all of a line that is cut off, in pieces, each with its plain offset, before its
+        block is yielded.
 
     Raises
     ------
     DamageError
         After the last whole line before the damage has been yielded.
     """
-    fill = _Fill(buffers.take(), offset=offset)
+    fill = _Fill(buffers.take(), offset=offset, on_overlong=on_overlong)
     is_past_stop = False
     is_skipping = not is_first
     damage: DamageError | None = None
@@ -229,7 +244,9 @@ def read_pieces(reader: PlainReader, buffers: Buffers) -> Iterator[Block]:
 
 def _emit(fill: _Fill, stop: int, buffers: Buffers) -> Generator[Block, None, _Fill]:
     """Yield the block before ``stop``; return a fresh buffer that holds the rest."""
-    rest = _Fill(buffers.take(), offset=fill.offset + stop, length=fill.length - stop)
+    rest = _Fill(
+        buffers.take(), fill.length - stop, fill.offset + stop, on_overlong=fill.on_overlong
+    )
     rest.view[: rest.length] = fill.view[stop : fill.length]
     yield Block(fill.buffer, stop, fill.offset)
     return rest
@@ -237,6 +254,7 @@ def _emit(fill: _Fill, stop: int, buffers: Buffers) -> Generator[Block, None, _F
 
 def _shorten(fill: _Fill, *, keeps_tail: bool) -> None:
     """Keep only the begin of a line that is too long to be held."""
+    fill.tell_overlong(fill.length)
     if keeps_tail:
         _keep_tail(fill, fill.length)
     fill.extra += fill.length - MAX_LINE_BYTES
@@ -253,30 +271,41 @@ def _emit_overlong(
     fill: _Fill, end: int, buffers: Buffers, keeps_tail: bool
 ) -> Generator[Block, None, _Fill]:
     """Yield the begin of an overlong line that ends at ``end``; return the rest as `_emit` does."""
+    fill.tell_overlong(end)
     if keeps_tail:
         _keep_tail(fill, end)
     extra = fill.extra + end - MAX_LINE_BYTES
     rest = _Fill(
-        buffers.take(), offset=fill.offset + MAX_LINE_BYTES + extra, length=fill.length - end
+        buffers.take(),
+        fill.length - end,
+        fill.offset + MAX_LINE_BYTES + extra,
+        on_overlong=fill.on_overlong,
     )
     rest.view[: rest.length] = fill.view[end : fill.length]
     yield Block(fill.buffer, MAX_LINE_BYTES, fill.offset, extra, tail=fill.tail)
     return rest
 
 
-def leave_out(blocks: Iterator[Block], begin: int, buffers: Buffers) -> Iterator[Block]:
-    """Yield blocks without the lines before a plain offset, at which a line begins."""
+def leave_out(
+    blocks: Iterator[Block], begin: int, end: int | None, buffers: Buffers
+) -> Iterator[Block]:
+    """Yield blocks without the lines before one plain offset, and from another one on.
+
+    Lines begin at both. All blocks are read, those behind the end, too.
+    """
     for block in blocks:
-        n_left_out = begin - block.offset
-        if n_left_out <= 0:
-            yield block
-        elif n_left_out >= block.stop:
+        n_left_out = max(0, begin - block.offset)
+        stop = block.stop if end is None else min(block.stop, end - block.offset)
+        if n_left_out >= stop:
             buffers.give_back(block.buffer)
+        elif n_left_out == 0 and stop == block.stop:
+            yield block
         else:
-            stop = block.stop - n_left_out
             view = memoryview(block.buffer)
-            view[:stop] = view[n_left_out : block.stop]
-            yield Block(block.buffer, stop, begin, block.extra_bytes)
+            view[: stop - n_left_out] = view[n_left_out:stop]
+            yield Block(
+                block.buffer, stop - n_left_out, block.offset + n_left_out, block.extra_bytes
+            )
 
 
 def read_ahead(blocks: Iterator[Block], buffers: Buffers, count: int = 1) -> Iterator[Block]:

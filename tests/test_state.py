@@ -303,14 +303,16 @@ def test_a_damaged_object_is_made_again(tmp_path, sawlog):
 
 
 def test_a_damaged_chain_or_journal_costs_nothing(tmp_path):
-    """A content whose digests are lost is told by its begin and end."""
+    """A content whose digests are lost is told by its begin and end, also when it goes on."""
     log = Log(tmp_path / "logs")
     log.folder.mkdir()
-    log.write(3000)
+    log.write(12_000)
     state = tmp_path / "state"
     _run(log.folder, state)
-    for path in (state / "chains").iterdir():
-        path.write_bytes(b"")
+    (chain,) = (state / "chains").iterdir()
+    chain.write_bytes(b"")
+    log.write(2000)
+    _run(log.folder, state)
     log.rotate()
     log.compress("gz")
     log.write(5)

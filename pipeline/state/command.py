@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TextIO
 import pyarrow as pa
 
 from pipeline.arrow import strings
-from pipeline.errors import UsageError
+from pipeline.errors import StateError, UsageError
 from pipeline.state.keep import compact, forget, verify
 from pipeline.state.ledger import Ledger, sum_lines
 from pipeline.state.objects import Objects
@@ -30,12 +30,14 @@ def run_state_command(
     UsageError
         ``forget`` without a day.
     StateError
-        The state can't be used, or a run uses it.
+        There is none, it can't be used, or a run uses it.
     """
     pairs = dict(pair.partition("=")[::2] for pair in storage_options)
     objects = Objects(url, pairs)
     if action == "forget" and before is None:
         raise UsageError("forget --before DAY: name the day, as 2007-12-01")
+    if Ledger(objects).is_new:
+        raise StateError(f"{url}: there is no state")
     if action == "show":
         return _show(Ledger(objects), to)
     with objects.lease():
@@ -56,7 +58,8 @@ def _show(ledger: Ledger, to: str) -> int:
     from pipeline.render import render
 
     contents = sorted(
-        ledger.contents.values(), key=lambda one: (one.first is None, one.first or 0, one.id)
+        (one for one in ledger.contents.values() if one.segments),
+        key=lambda one: (one.first is None, one.first or 0, one.id),
     )
     lines = []
     for content in contents:
@@ -98,12 +101,15 @@ def _forget(ledger: Ledger, before: str) -> int:
     from pipeline.filters import read_time
 
     day = read_time(before, datetime.now().astimezone().replace(tzinfo=None))
-    gone = forget(ledger, day)
+    gone, waiting = forget(ledger, day)
     ledger.save()
     ledger.sweep()
     for content in gone:
         _say(escape_visibly(f"forgotten: {next(reversed(content.seen), content.id)}"))
-    _say(f"{len(gone):,} contents forgotten, {len(ledger.contents):,} kept")
+    kept = sum(bool(content.segments) for content in ledger.contents.values())
+    _say(f"{len(gone):,} contents forgotten, {kept:,} kept")
+    if waiting:
+        _say(f"{len(waiting):,} of these are old, too, and go with newer ones of their month")
     return 0
 
 

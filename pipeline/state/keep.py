@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import secrets
 from collections import defaultdict
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pipeline.combine import FileCounts, Mapped, combine_tables
 from pipeline.errors import StateError
 from pipeline.state.ledger import sum_lines
+from pipeline.state.objects import DamagedObjectError, MissingObjectError
 from pipeline.state.parts import SEGMENT, Part, merge_parts, pack, unpack
 from pipeline.stitch import Fragments
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from datetime import datetime
 
     import pyarrow as pa
 
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
 
 #: Parts by the name of their object.
 Held: TypeAlias = "dict[str, dict[str, Part]]"
-_UNDATED = "undated"
 
 
 def load_objects(ledger: Ledger, units: Sequence[Unit], warnings: list[str]) -> Held:
@@ -41,7 +42,7 @@ def load_objects(ledger: Ledger, units: Sequence[Unit], warnings: list[str]) -> 
         for name in dict.fromkeys(segment.units[unit.key] for _, segment in places):
             try:
                 held[name] = unpack(ledger.objects.get(name))
-            except StateError as error:
+            except (MissingObjectError, DamagedObjectError) as error:
                 warnings.append(str(error))
                 for _, segment in places:
                     if segment.units[unit.key] == name:
@@ -93,21 +94,24 @@ def load_partials(
 def compact(ledger: Ledger) -> int:
     """Merge the objects of each unit and month into one; return how many went.
 
-    A new object is written before the ledger names it, and old ones go after that.
+    A new object is written before the ledger names it, and old ones go after that. Damaged ones are
+    left as they are: who asks for them makes them anew.
     """
     n_gone = 0
     for unit in sorted({key for _, segment in ledger.all_segments() for key in segment.units}):
         buckets: dict[str, list[_Place]] = defaultdict(list)
         for content, segment in _places(ledger, unit):
-            if segment.is_alone:
-                continue
-            buckets[_month(segment)].append((content, segment))
-        # An object that holds segments of several months keeps these together.
-        for bucket in _joined(unit, buckets):
+            if not segment.is_alone:
+                buckets[content.month].append((content, segment))
+        for bucket in buckets.values():
             names = list(dict.fromkeys(segment.units[unit] for _, segment in bucket))
             if len(names) == 1:
                 continue
-            merged = _merged(ledger, unit, bucket, names)
+            try:
+                merged = _merged(ledger, unit, bucket, names)
+            except (MissingObjectError, DamagedObjectError) as error:
+                ledger.notes.append(str(error))
+                continue
             if merged is None:
                 continue
             name = f"parts/{unit}/{secrets.token_hex(8)}"
@@ -118,37 +122,45 @@ def compact(ledger: Ledger) -> int:
     return n_gone
 
 
-def forget(ledger: Ledger, before: datetime) -> list[Content]:
-    """Forget contents whose last line is older than a day; return them.
+def forget(ledger: Ledger, before: datetime) -> tuple[list[Content], list[Content]]:
+    """Forget what is kept of contents whose last line is older than a day.
 
-    Raises
-    ------
-    StateError
-        A merged object holds them together with newer ones.
+    The ledger goes on to know them: a file that is still there does not count as a new one.
+
+    Returns
+    -------
+    tuple of (list of Content, list of Content)
+        Those forgotten now, and those that wait: what is kept of them shares objects with newer
+        ones of their month.
     """
-    limit = int(before.replace(tzinfo=UTC).timestamp() * 1e6)
-    old = [
-        content
-        for content in ledger.contents.values()
-        if (latest := sum_lines(content.segments).latest) is not None and latest < limit
-    ]
+    limit = before.replace(tzinfo=UTC).timestamp()
+    held = [content for content in ledger.contents.values() if content.segments]
+    old = [content for content in held if _end(content) < limit]
     ids = {content.id for content in old}
-    kept = {
-        name
-        for content, segment in ledger.all_segments()
-        if content.id not in ids
-        for name in segment.units.values()
-    }
-    shared = {
-        content.id
-        for content in old
-        for segment in content.segments
-        if kept & set(segment.units.values())
-    }
-    for content in old:
-        if content.id not in shared:
-            del ledger.contents[content.id]
-    return [content for content in old if content.id not in shared]
+    kept = {name for one in held if one.id not in ids for name in _objects(one)}
+    waiting: list[Content] = []
+    # Who shares an object with one that waits, waits, too.
+    while more := [one for one in old if one not in waiting and kept & _objects(one)]:
+        waiting += more
+        kept.update(name for one in more for name in _objects(one))
+    gone = [content for content in old if content not in waiting]
+    for content in gone:
+        content.forgotten = content.length
+        content.segments = []
+    return gone, waiting
+
+
+def _end(content: Content) -> float:
+    """Return the time of the last line, in seconds; of undated ones that of their file."""
+    latest = sum_lines(content.segments).latest
+    if latest is not None:
+        return latest / 1e6
+    times = [seen.mtime for seen in content.seen.values() if seen.mtime is not None]
+    return max(times, default=float("inf"))
+
+
+def _objects(content: Content) -> set[str]:
+    return {name for segment in content.segments for name in segment.units.values()}
 
 
 def verify(ledger: Ledger) -> list[str]:
@@ -163,7 +175,7 @@ def verify(ledger: Ledger) -> list[str]:
             wrong.append(str(error))
     for known in ledger.contents.values():
         for key in {key for segment in known.segments for key in segment.units}:
-            stop = 0
+            stop = known.forgotten
             for segment in known.segments_of(key):
                 if segment.start != stop:
                     wrong.append(
@@ -224,22 +236,3 @@ def _merged(
         held.append((segment.id, unpack(ledger.objects.get(name))))
     merged = merge_parts(held)
     return None if merged is None else pack(merged)
-
-
-def _joined(unit: str, buckets: dict[str, list[_Place]]) -> list[list[_Place]]:
-    """Put buckets together that share an object."""
-    joined: list[list[_Place]] = []
-    for places in buckets.values():
-        names = {segment.units[unit] for _, segment in places}
-        near = [other for other in joined if names & {segment.units[unit] for _, segment in other}]
-        together = [*places, *(place for other in near for place in other)]
-        joined = [other for other in joined if other not in near]
-        joined.append(sorted(together, key=lambda one: _order(*one)))
-    return joined
-
-
-def _month(segment: Segment) -> str:
-    latest = segment.lines["latest"]
-    if latest is None:
-        return _UNDATED
-    return f"{datetime.fromtimestamp(latest / 1e6, UTC):%Y-%m}"

@@ -10,7 +10,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pipeline.chain import DIGEST_BYTES, STEP, Chain
+from pipeline.chain import DIGEST_BYTES, STEP, Chain, digest
 from pipeline.errors import StateError
 from pipeline.scan import LineCounts
 from pipeline.state.objects import DamagedObjectError, MissingObjectError
@@ -68,7 +68,11 @@ class Segment:
     made_by : str
         Version of the program.
     is_alone : bool
-        Its objects hold nothing else.
+        Its objects hold nothing else: it may be mapped anew.
+    is_open : bool
+        Its last line had no end.
+    envelope : str
+        Name of what its lines stand in; empty without.
     """
 
     id: str
@@ -78,6 +82,8 @@ class Segment:
     year: dict[str, Any]
     made_by: str
     is_alone: bool = False
+    is_open: bool = False
+    envelope: str = ""
     units: dict[str, str] = field(default_factory=dict)
 
     def counts(self) -> LineCounts:
@@ -94,19 +100,23 @@ class Content:
     head : str
         Digest of its first ``head_bytes`` plain bytes.
     length : int
-        Plain bytes that are known; they end with a line, or the file.
+        Plain bytes that are known; they end with a line, or the file did.
     stops : list of (int, str)
         Lengths that it had, and the digest behind the last border between steps then.
     first : int or None
         Time of its first dated line, µs as written.
     place : str
         What the paths of its files tell, with ``--path-template``.
-    envelope : str
-        Name of what its lines stand in; empty without.
+    month : str
+        In which it was first dated; what is kept of it shares objects with contents of this only.
+    forgotten : int
+        Plain bytes, from its begin on, of which nothing is kept any more.
     steps : str
         Digests of its whole steps, where they are few; else an object holds them.
     seen : dict of str to Seen
         By URL.
+    line : str
+        Digest of its first line, or the begin of that.
     """
 
     id: str
@@ -116,9 +126,11 @@ class Content:
     stops: list[list[Any]]
     first: int | None
     place: str = ""
-    envelope: str = ""
+    month: str = ""
+    forgotten: int = 0
     steps: str = ""
     seen: dict[str, Seen] = field(default_factory=dict)
+    line: str = ""
     segments: list[Segment] = field(default_factory=list)
 
     @property
@@ -127,12 +139,21 @@ class Content:
         return f"chains/{self.id}"
 
     def covered(self, unit: str) -> int:
-        """Return how many of its bytes, from its begin on, a unit has partials of."""
-        stop = 0
-        for segment in sorted(self.segments, key=lambda one: one.start):
-            if unit in segment.units and segment.start == stop:
-                stop = segment.stop
-        return stop
+        """Return how many of its bytes, from its begin on, a unit needs no more."""
+        missing = self.missing(unit)
+        return missing[0][0] if missing else self.length
+
+    def missing(self, unit: str) -> list[tuple[int, int]]:
+        """Return the ranges of its bytes that a unit has no partials of, in order."""
+        found = []
+        at = self.forgotten
+        for segment in self.segments_of(unit):
+            if segment.start > at:
+                found.append((at, segment.start))
+            at = max(at, segment.stop)
+        if at < self.length:
+            found.append((at, self.length))
+        return found
 
     def segments_of(self, unit: str) -> list[Segment]:
         """Return the segments that a unit has partials of, in order."""
@@ -150,12 +171,15 @@ class Ledger:
         #: Files without a byte of text, by URL: no content to know them by.
         self.empty: dict[str, Seen] = {}
         self.next_number = 0
+        #: Nothing was ever kept here.
+        self.is_new = False
         self.notes: list[str] = []
         self._n_journal = 0
         self._by_url: dict[str, Content] = {}
         self._by_inode: dict[tuple[int, ...], Content] = {}
         #: Length of the head → its digest → contents by their id.
         self._by_head: dict[int, dict[str, dict[str, Content]]] = {}
+        self._by_line: dict[str, dict[str, Content]] = {}
         self._load()
 
     def find_seen(self, file: SourceFile) -> Content | None:
@@ -176,25 +200,32 @@ class Ledger:
 
     def find_by_head(self, head: bytes) -> list[Content]:
         """Return the contents that begin as these plain bytes do, the longest first."""
-        from pipeline.chain import digest
-
         found: list[Content] = []
         for n, contents in self._by_head.items():
             if n <= len(head):
                 found += contents.get(digest(head[:n]).hex(), {}).values()
         return sorted(found, key=lambda one: -one.length)
 
+    def find_by_line(self, head: bytes) -> list[Content]:
+        """Return the contents that have the same first line, the longest first."""
+        found = self._by_line.get(digest_line(head), {}).values()
+        return sorted(found, key=lambda one: -one.length)
+
     def chain(self, content: Content) -> Chain:
-        """Return the chain of a content; one that was lost has empty digests."""
+        """Return the chain of a content."""
         length, tail = content.stops[-1]
-        n = length // STEP * DIGEST_BYTES
+        return Chain(length, self.digests(content, length // STEP), bytes.fromhex(tail))
+
+    def digests(self, content: Content, n_steps: int) -> bytes:
+        """Return the digests of the first whole steps of a content; zeros where they are lost."""
+        n = n_steps * DIGEST_BYTES
         digests = bytes.fromhex(content.steps)
         if n > len(digests):
             try:
                 digests = self.objects.get(content.chain_name)
-            except StateError as error:
+            except (MissingObjectError, DamagedObjectError) as error:
                 self.notes.append(f"{error}: its content is told by its begin and end alone")
-        return Chain(length, digests[:n].ljust(n, b"\0"), bytes.fromhex(tail))
+        return digests[:n].ljust(n, b"\0")
 
     def note(self, contents: Sequence[Content]) -> None:
         """Keep what is new of some contents, at once: after their partials have been written."""
@@ -232,7 +263,9 @@ class Ledger:
 
     def used_objects(self) -> set[str]:
         """Return the names of all objects that it needs."""
-        used = {one.chain_name for one in self.contents.values() if not one.steps}
+        used = {
+            one.chain_name for one in self.contents.values() if one.length >= STEP and not one.steps
+        }
         for content in self.contents.values():
             for segment in content.segments:
                 used.update(segment.units.values())
@@ -263,6 +296,7 @@ class Ledger:
             held = _unpacked(self.objects.get(_LEDGER))
         except MissingObjectError:
             held = {"format": FORMAT, "journal": 0, "next_number": 0, "contents": []}
+            self.is_new = not self.objects.names(_JOURNAL)
         if held.get("format") != FORMAT:
             raise StateError(
                 f"{self.objects.url} was written by another version of sawlog "
@@ -306,6 +340,12 @@ class Ledger:
                 self._by_inode[tuple(seen.inode)] = content
         heads = self._by_head.setdefault(content.head_bytes, {}).setdefault(content.head, {})
         heads[content.id] = content
+        self._by_line.setdefault(content.line, {})[content.id] = content
+
+
+def digest_line(head: bytes) -> str:
+    """Return the digest of the first line of a head, or of the begin of that."""
+    return digest(head.split(b"\n", 1)[0][:HEAD_BYTES]).hex()
 
 
 def _plain(content: Content) -> dict[str, Any]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from pipeline.chain import STEP
 from pipeline.errors import SourceError
+from pipeline.inputs import leave_out_copies
 from pipeline.model import Account, Damage
-from pipeline.state.ledger import Content, Ledger, Seen
+from pipeline.state.ledger import Content, Ledger, Seen, sum_lines
 from pipeline.state.match import Match, match_by_content, match_by_hint
 
 if TYPE_CHECKING:
@@ -31,8 +33,10 @@ class Due:
     ----------
     begin : int
         Plain bytes that need no mapping.
+    end : int or None
+        Plain offset from which on no mapping is needed. None: all that is there.
     stop : int or None
-        Where it ends: behind its last line end. None: at its end.
+        Where the file ends: behind its last line end. None: at its end.
     units : list of Unit
         Those that need it.
     envelope : str
@@ -45,6 +49,7 @@ class Due:
     head: Head
     match: Match
     begin: int
+    end: int | None
     stop: int | None
     held: int
     units: list[Unit]
@@ -63,6 +68,7 @@ class Work:
     due: list[Due] = field(default_factory=list)
     used: dict[str, Content] = field(default_factory=dict)
     places: dict[str, Place] = field(default_factory=dict)
+    listed: dict[str, SourceFile] = field(default_factory=dict)
     read_bytes: int = 0
     n_again: int = 0  # known files of which something is read once more
 
@@ -76,7 +82,7 @@ def look(work: Work, arguments: Sequence[str], settings: Settings) -> Inputs:
         raise SourceError(STDIN, "unreadable", "--state knows files, not standard input")
     listed = list_sources(arguments, settings, needs_all=True)
     work.account = account = listed.account
-    work.places = listed.places
+    work.places, work.listed = listed.places, {one.url: one for one in listed.files}
     account.files = len(listed.files)
     newest = max((file.mtime or 0.0 for file in listed.files), default=0.0)
     asked = []
@@ -102,7 +108,7 @@ def look(work: Work, arguments: Sequence[str], settings: Settings) -> Inputs:
     for (file, head), match in zip(unknown, matches, strict=True):
         _place(work, file, head, match, newest, settings)
     files = _without_copies(work, settings)
-    files, anchors = date_files(files, work.places, settings)
+    files, anchors = date_files(files, work.places, settings, _dated(work))
     return Inputs(files, anchors, account, places=work.places)
 
 
@@ -135,14 +141,17 @@ def _place(
     work.read_bytes += match.read_bytes
     stop, held = _line_end(file, head, newest, settings)
     seen = seen_now(file)
-    content = match.content
+    content = _holder(work, file, head, match) if match.guesses else match.content
     if content is None:
         if stop == 0:
             return  # the begin of its first line
-        envelope, _, is_alone = _wrapping(head, settings)
-        due = Due(file, head, match, 0, stop, held, work.units, envelope, is_alone)
+        wrapped = _wrapped(head, settings)
+        due = Due(file, head, Match(), 0, None, stop, held, work.units, *wrapped)
         work.due.append(due)
         return
+    if match.damage is not None:
+        seen.damage = asdict(match.damage)
+        work.account.damaged.append(match.damage)
     if match.is_prefix:
         work.account.duplicates.append(
             {"file": file.url, "same_as": name_of(content), "kind": "prefix"}
@@ -152,42 +161,62 @@ def _place(
         return
     is_whole = _is_known_whole(file, head, match, stop)
     envelope, must_be_whole, is_alone = _wrapping(head, settings)
-    is_read_again = not is_whole and (must_be_whole or envelope != content.envelope)
-    if is_read_again:
-        # What comes first decides how the rest is read.
-        content.envelope = envelope
-        _drop_partials(work, content)
-    by_begin: dict[int, list[Unit]] = {}
+    spans: dict[tuple[int, int | None], list[Unit]] = {}
     for unit in work.units:
-        by_begin.setdefault(content.covered(unit.key), []).append(unit)
-    if is_whole and by_begin.keys() == {content.length}:
+        for span in _missing(content, unit, envelope, is_whole=is_whole, by_all=must_be_whole):
+            spans.setdefault(span, []).append(unit)
+    if not spans:
         seen.held = held
         copies = [url for url in content.seen if url != file.url]
         work.ledger.see(content, seen)
         if content.id in work.used and copies:
             _tell_copy(work, file, content)
-        _reuse(work, content, seen)
+        work.account.reused_files += 1
+        use(work, content)
         return
-    work.n_again += not is_read_again and min(by_begin) < content.length
-    for begin, units in by_begin.items():
-        if begin < content.length or not is_whole:
-            due = Due(file, head, match, begin, stop, held, units, envelope, is_alone)
-            work.due.append(due)
+    work.n_again += any(content.missing(unit.key) for unit in work.units)
+    for (begin, end), units in spans.items():
+        due = Due(file, head, match, begin, end, stop, held, units, envelope, is_alone)
+        work.due.append(due)
 
 
-def _drop_partials(work: Work, content: Content) -> None:
-    """Forget what was made of a content; nothing else shares its objects."""
-    for unit in work.units:
-        for segment in content.segments:
-            segment.units.pop(unit.key, None)
-    content.segments = [segment for segment in content.segments if segment.units]
+def _missing(
+    content: Content, unit: Unit, envelope: str, *, is_whole: bool, by_all: bool
+) -> list[tuple[int, int | None]]:
+    """Return the ranges of a file that must be mapped for a unit; None: to its end.
+
+    Parameters
+    ----------
+    is_whole : bool
+        The file has nothing behind its known content.
+    by_all : bool
+        Lines can't be read without those before them.
+    """
+    missing = content.missing(unit.key)
+    if is_whole and not missing:
+        return []
+    segments = content.segments_of(unit.key)
+    if by_all or any(one.envelope != envelope for one in segments):
+        return [(0, None)]  # what comes first decides how the rest is read
+    spans: list[tuple[int, int | None]] = list(missing)
+    if spans and spans[-1][1] == content.length:
+        spans[-1] = (spans[-1][0], None)
+    elif not is_whole:
+        spans.append((content.length, None))
+    begin, end = spans[-1]
+    # A line that had no end, and has one now, is read once more.
+    for one in segments:
+        if end is None and one.is_open and one.stop == begin:
+            spans[-1] = (one.start, None)
+    return spans
 
 
 def _is_known_whole(file: SourceFile, head: Head, match: Match, stop: int | None) -> bool:
     """Tell whether a file has nothing behind what is known of it, as far as that shows."""
     if stop is None and head.compression != "plain":
         return bool(match.read_bytes) and _ends(match)
-    return (file.size if stop is None else stop) == match.length
+    # A last line that counted without its end may wait for it now: there is nothing more to count.
+    return (file.size or 0 if stop is None else stop) <= match.length
 
 
 def _wrapping(head: Head, settings: Settings) -> tuple[str, bool, bool]:
@@ -207,6 +236,54 @@ def _wrapping(head: Head, settings: Settings) -> tuple[str, bool, bool]:
     if found is None:
         return "", False, settings.envelope == "auto" and may_be_wrapped(head)
     return found.envelope.name, found.envelope.is_whole, True
+
+
+def _dated(work: Work) -> list[tuple[SourceFile, datetime, datetime]]:
+    """Return the files of which nothing is read, and the times of their first and last lines."""
+    due = {one.file.url for one in work.due}
+    found = []
+    for file in work.listed.values() if due else ():
+        content = None if file.url in due else work.ledger.find_seen(file)
+        if content is None or content.first is None:
+            continue
+        latest = sum_lines(content.segments).latest or content.first
+        first, last = (datetime.fromtimestamp(us / 1e6, UTC) for us in (content.first, latest))
+        found.append((file, first.replace(tzinfo=None), last.replace(tzinfo=None)))
+    return found
+
+
+def _holder(work: Work, file: SourceFile, head: Head, match: Match) -> Content | None:
+    """Compare what seems to be the begin of some contents with files that go by their names."""
+    from pipeline.duplicates import find_duplicates
+    from pipeline.head import read_heads
+
+    for content in match.guesses:
+        others = [
+            work.listed[url] for url in content.seen if url in work.listed and url != file.url
+        ]
+        for other, other_head in read_heads(others):
+            if isinstance(other_head, SourceError):
+                continue
+            if any(
+                one.file == file.url for one in find_duplicates([(file, head), (other, other_head)])
+            ):
+                return content
+    if (
+        any((content.seen.keys() & work.listed.keys()) - {file.url} for content in match.guesses)
+        or match.length < STEP
+    ):
+        return None
+    work.warnings.append(
+        f"{file.url} is taken for the begin of what was read before, and is gone: its last bytes, "
+        f"less than {STEP:,}, could not be compared"
+    )
+    return match.content
+
+
+def _wrapped(head: Head, settings: Settings) -> tuple[str, bool]:
+    """Return a file's envelope, and whether its partials must lie alone."""
+    envelope, _, is_alone = _wrapping(head, settings)
+    return envelope, is_alone
 
 
 def told_by(work: Work, file: SourceFile) -> str:
@@ -281,28 +358,30 @@ def name_of(content: Content, but: str = "") -> str:
 
 def _without_copies(work: Work, settings: Settings) -> list[tuple[SourceFile, Head]]:
     """Leave out new files that hold what another new one holds; return the others."""
-    from pipeline.inputs import leave_out_copies
-
     new = [(one.file, one.head) for one in work.due if one.match.content is None]
     kept_new = leave_out_copies(new, work.places, work.account, settings)
     urls = {file.url for file, _ in kept_new}
     work.due = [one for one in work.due if one.match.content is not None or one.file.url in urls]
-    # Of files that go on with one content the longest tells all.
-    longest: dict[str, SourceFile] = {}
+    rivals: dict[str, dict[str, Due]] = {}
     for due in work.due:
         if due.match.content is not None:
-            known = longest.setdefault(due.match.content.id, due.file)
-            if (due.file.size or 0) > (known.size or 0):
-                longest[due.match.content.id] = due.file
-    kept = []
-    for due in work.due:
-        content = due.match.content
-        if content is None or longest[content.id] is due.file:
-            kept.append(due)
-        else:
-            _tell_copy(work, due.file, content)
-    work.due = kept
+            rivals.setdefault(due.match.content.id, {})[due.file.url] = due
+    for of_content in rivals.values():
+        if len(of_content) > 1:
+            _part(work, of_content, settings)
     return [(due.file, due.head) for due in work.due]
+
+
+def _part(work: Work, rivals: dict[str, Due], settings: Settings) -> None:
+    """Decide which of several files goes on with a content; those that tell otherwise are new."""
+    files = [(one.file, one.head) for one in rivals.values()]
+    kept = [file for file, _ in leave_out_copies(files, work.places, work.account, settings)]
+    heir = max(kept, key=lambda file: file.size or 0)
+    new = {file.url for file in kept} - {heir.url}
+    work.due = [one for one in work.due if one.file.url == heir.url or one.file.url not in rivals]
+    for url in new:
+        one = rivals[url]
+        work.due.append(replace(one, match=Match(), begin=0, end=None, units=work.units))
 
 
 def seen_now(file: SourceFile) -> Seen:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from pipeline.chain import DIGEST_BYTES, STEP, Chain, Digester, Piece, digest
 from pipeline.errors import DamageError, SourceError
 from pipeline.head import open_plain, open_source, read_full
+from pipeline.model import Damage
 from pipeline.read import Buffers, read_blocks
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from pipeline.state.ledger import Content, Ledger
 
 _BLOCK_BYTES = 4 << 20
+#: Behind the last border between steps: fewer bytes are not enough to know a file by.
+FEW_BYTES = 1024
 
 
 @dataclass(slots=True)
@@ -38,8 +41,13 @@ class Match:
         Stored bytes that were read to find out.
     is_prefix : bool
         The content has more than the file.
+    guesses : tuple of Content
+        The content and others: what the ledger knows does not tell whether they have more than
+        the file, or other text.
     total : int or None
         Plain bytes of the file, where it was read.
+    damage : Damage or None
+        What was found when it was read.
     """
 
     content: Content | None = None
@@ -47,7 +55,9 @@ class Match:
     lead: Piece | None = None
     read_bytes: int = 0
     is_prefix: bool = False
+    guesses: tuple[Content, ...] = ()
     total: int | None = None
+    damage: Damage | None = None
 
 
 def match_by_hint(file: SourceFile, head: Head, ledger: Ledger, place: str) -> Match | None:
@@ -66,44 +76,71 @@ def match_by_hint(file: SourceFile, head: Head, ledger: Ledger, place: str) -> M
         if digest(head.text[: content.head_bytes]).hex() != content.head:
             continue
         border = content.length // STEP * STEP
+        # Few bytes tell little: then the step before them is compared, too.
+        is_short = border > 0 and content.length - border < FEW_BYTES
+        begin = border - STEP * is_short
         try:
             with open_source(file) as stored:
-                stored.seek(border)
-                lead = read_full(stored, content.length - border)
+                stored.seek(begin)
+                held = read_full(stored, content.length - begin)
         except (OSError, SourceError):
             return None
-        if len(lead) == content.length - border and digest(lead).hex() == content.stops[-1][1]:
-            piece = Piece(border, content.length, tail=lead)
-            return Match(content, content.length, piece, read_bytes=len(lead))
+        step, lead = held[: border - begin], held[border - begin :]
+        if len(held) != content.length - begin or digest(lead).hex() != content.stops[-1][1]:
+            continue
+        if is_short and digest(step) != ledger.chain(content).digests[-DIGEST_BYTES:]:
+            continue
+        piece = Piece(border, content.length, tail=lead)
+        return Match(content, content.length, piece, read_bytes=len(held))
     return None
 
 
 def match_by_content(file: SourceFile, head: Head, ledger: Ledger, place: str) -> Match:
     """Return what a file is, by reading all of it where it begins as a known content does."""
     candidates = [one for one in ledger.find_by_head(head.text) if one.place == place]
-    if not candidates:
+    alike = [one for one in ledger.find_by_line(head.text) if one.place == place]
+    if not candidates and all(one.length <= len(head.text) for one in alike):
         return Match()
     stops = {length for one in candidates for length, _ in one.stops}
-    chain, tails = read_chain(file, head, stops)
+    chain, tails, damage = read_chain(file, head, stops)
     read_bytes = file.size or 0
     for content in candidates:
         known = ledger.chain(content)
-        n = known.n_steps * DIGEST_BYTES
+        if not known.agrees(chain):
+            continue
         if known.length <= chain.length:
-            is_lost = not any(known.digests)
-            if (is_lost or known.digests == chain.digests[:n]) and tails.get(
-                known.length
-            ) == known.tail:
-                return Match(content, known.length, None, read_bytes, total=chain.length)
-        elif _is_begin_of(chain, known, content):
-            return Match(content, chain.length, None, read_bytes, is_prefix=True)
+            if tails.get(known.length) == known.tail:
+                return Match(
+                    content, known.length, None, read_bytes, total=chain.length, damage=damage
+                )
+            continue
+        # What lies behind the last border is known of the lengths only that the content once had.
+        if [chain.length, chain.tail.hex()] in content.stops:
+            return Match(content, chain.length, None, read_bytes, is_prefix=True, damage=damage)
+    guesses = tuple(
+        one
+        for one in {one.id: one for one in (*candidates, *alike)}.values()
+        if one.length > chain.length
+        and all(length != chain.length for length, _ in one.stops)
+        and ledger.chain(one).agrees(chain)
+    )
+    if guesses:
+        return Match(
+            guesses[0],
+            chain.length,
+            None,
+            read_bytes,
+            is_prefix=True,
+            guesses=guesses,
+            damage=damage,
+        )
     return Match(read_bytes=read_bytes)
 
 
 def read_chain(
     file: SourceFile, head: Head, marks: Sequence[int] | set[int] = ()
-) -> tuple[Chain, dict[int, bytes]]:
-    """Read a file, up to its first damage; return its chain, and digests at some lengths.
+) -> tuple[Chain, dict[int, bytes], Damage | None]:
+    """Read a file, up to its first damage; return its chain, digests at some lengths, the damage.
 
     Raises
     ------
@@ -112,26 +149,15 @@ def read_chain(
     """
     digester = Digester(0, [*marks])
     buffers = Buffers(2, _BLOCK_BYTES)
+    damage = None
     try:
         with open_plain(file, head.compression) as reader:
             for block in digester.watch(
-                read_blocks(reader, buffers, is_first=True, has_stop=False)
+                read_blocks(
+                    reader, buffers, is_first=True, has_stop=False, on_overlong=digester.take
+                )
             ):
                 buffers.give_back(block.buffer)
-    except DamageError:
-        pass
-    return Chain.of(digester.end()), digester.tails
-
-
-def _is_begin_of(chain: Chain, known: Chain, content: Content) -> bool:
-    """Tell whether a content has a shorter one as its begin.
-
-    What lies behind the last border is known of the lengths only that the content once had; of
-    others the whole steps decide.
-    """
-    if not known.digests.startswith(chain.digests):
-        return False
-    for length, tail in content.stops:
-        if length == chain.length:
-            return bool(tail == chain.tail.hex())
-    return chain.n_steps > 0
+    except DamageError as error:
+        damage = Damage(file.url, error.kind, error.stored_offset, error.plain_offset, error.detail)
+    return Chain.of(digester.end()), digester.tails, damage

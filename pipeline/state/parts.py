@@ -11,14 +11,16 @@ import hashlib
 import io
 import json
 import struct
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from pipeline.combine import combine_by, combine_tables
-from pipeline.errors import StateError, UsageError
+from pipeline.errors import UsageError
 from pipeline.relations import STITCHED
 from pipeline.sql import Query
+from pipeline.state.objects import DamagedObjectError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -86,7 +88,7 @@ def plan_units(plan: MapPlan, told: Sequence[str] = ()) -> list[Unit]:
     """
     units = []
     stitched = []
-    shared = [*told, plan.expands_repeats, str(plan.views.reasons)]
+    shared = [*told, plan.expands_repeats]
     for place, query in enumerate(plan.queries):
         if isinstance(query, Query) and query.map_only:
             raise UsageError(
@@ -177,7 +179,7 @@ def unpack(content: bytes) -> dict[str, Part]:
 
     Raises
     ------
-    StateError
+    DamagedObjectError
         It is none.
     """
     import pyarrow.parquet as pq
@@ -192,14 +194,14 @@ def unpack(content: bytes) -> dict[str, Part]:
             parts[name] = Part(table, merge)
             at += size
     except (struct.error, ValueError, pa.ArrowException) as error:
-        raise StateError(f"a kept partial can't be read: {error}") from None
+        raise DamagedObjectError(f"a kept partial can't be read: {error}") from None
     return parts
 
 
 def _question(query: Any) -> Any:
     if isinstance(query, Query):
         return [query.relation, query.branches, sorted(query.columns)]
-    return [query.relation, hashlib.sha256(query.path.read_bytes()).hexdigest()]
+    return [query.relation, hashlib.sha256(Path(query.path).read_bytes()).hexdigest()]
 
 
 def _key(held: Any) -> str:

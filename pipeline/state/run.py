@@ -5,12 +5,14 @@ from __future__ import annotations
 import secrets
 import time
 from dataclasses import asdict, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from pipeline.chain import DIGEST_BYTES, STEP, Chain, Piece, digest
+from pipeline.chain import STEP, Chain, Piece, digest
+from pipeline.errors import UsageError
 from pipeline.model import Account, Cut, Damage
 from pipeline.state.keep import compact, forget, load_objects, load_partials
-from pipeline.state.ledger import HEAD_BYTES, Content, Ledger, Segment, sum_lines
+from pipeline.state.ledger import HEAD_BYTES, Content, Ledger, Segment, digest_line, sum_lines
 from pipeline.state.look import Due, Work, look, name_of, seen_now, told_by, use
 from pipeline.state.objects import Objects
 from pipeline.state.parts import parts_of, plan_units
@@ -47,14 +49,22 @@ def run_incrementally(
     ------
     StateError
         The state can't be used, or another run uses it.
+    UsageError
+        Something is asked that can't be kept.
     """
     from pipeline.reduce import reduce_partials
     from pipeline.run import RunResult, as_read, plan_queries
 
+    assert settings.state is not None
+    if settings.count_duplicates:
+        raise UsageError(
+            "--state knows logs by their content, so that a copy can't be told from a log that was "
+            "renamed: leave --duplicates all out"
+        )
     begin = time.monotonic()
     plan, plans = planned or plan_queries(jobs, settings)
     settings = as_read(settings, plan)
-    units = plan_units(plan, _told(settings))
+    units = plan_units(plan, _told(plan, settings))
     assert settings.state is not None
     objects = Objects(settings.state, settings.storage_options)
     with objects.lease():
@@ -85,15 +95,22 @@ def run_incrementally(
     return RunResult(results, account, {}, work.warnings, latest)
 
 
-def _told(settings: Settings) -> list[str]:
+def _told(plan: MapPlan, settings: Settings) -> list[str]:
     """Return what partials depend on beside their question."""
     from pathlib import Path
 
-    told = [str(settings.year), str(settings.count_duplicates), settings.envelope]
-    if settings.reasons is not None:
-        told.append(digest(Path(settings.reasons).read_bytes()).hex())
+    told = [str(settings.year), settings.envelope]
+    files = [settings.reasons]
+    if plan.views.formats:
+        formats = settings.formats
+        told += [str(formats.only), str(formats.json_columns)]
+        files += [formats.bots, *formats.patterns]
+    told += [digest(Path(one).read_bytes()).hex() if one else "" for one in files]
     if settings.pseudonyms is not None:
-        told.append(settings.pseudonyms.tokens.text("state@key.example"))
+        told += [
+            settings.pseudonyms.tokens.text("state@key.example"),
+            *sorted(settings.pseudonyms.keep),
+        ]
     return told
 
 
@@ -123,7 +140,7 @@ def _map(
 
 def _from_begin(tasks: list[MapTask], due: Due, ledger: Ledger) -> list[MapTask]:
     """Leave out what needs no mapping; number messages so that no other run's are the same."""
-    begin, stop = due.begin, due.stop
+    begin, stop = due.begin, due.stop if due.end is None else due.end
     if due.head.compression == "plain" and (begin or stop is not None):
         # The line that starts at s belongs to the split with start < s <= stop.
         edge = Cut(begin - 1, begin - 1, begin - 1) if begin else None
@@ -144,10 +161,9 @@ def _from_begin(tasks: list[MapTask], due: Due, ledger: Ledger) -> list[MapTask]
             )
             kept.append(replace(task, split=replace(split, start=start, stop=later)))
         tasks = kept or [replace(tasks[0], split=replace(tasks[0].split, start=edge, stop=end))]
-    elif begin:
-        tasks = [
-            replace(tasks[0], split=replace(tasks[0].split, start=None, stop=None), begin=begin)
-        ]
+    elif begin or due.end is not None:
+        split = replace(tasks[0].split, start=None, stop=None)
+        tasks = [replace(tasks[0], split=split, begin=begin, end=due.end)]
     numbered = []
     for task in tasks:
         numbered.append(replace(task, number=ledger.next_number, is_digested=True))
@@ -170,40 +186,51 @@ def _keep(
 
     ledger, file = work.ledger, due.file
     work.read_bytes += counts.stored_bytes
-    piece = counts.piece
-    assert piece is not None
+    damage, piece = counts.damage, counts.piece
+    if damage is not None and damage not in work.account.damaged:
+        work.account.damaged.append(damage)
+    if piece is None:
+        return  # it could not be opened any more
     chain = _chain(due, piece, ledger)
     if due.match.content is None and chain.length == 0:
-        if counts.damage is not None:
-            work.account.damaged.append(counts.damage)
-        elif not due.held:
+        if damage is None and not due.held:
             ledger.empty[file.url] = seen_now(file)
         return  # nothing was read: no content to remember
-    content = due.match.content or _new_content(due, chain, told_by(work, file))
+    content = due.match.content or _new_content(due, chain, counts, told_by(work, file))
+    stop = chain.length if due.end is None else due.end
+    # A file that was cut off meanwhile tells no more than was known.
+    units = [unit for unit in due.units if content.covered(unit.key) < stop <= chain.length]
+    is_new = due.match.content is None or chain.length > content.length
+    if is_new:
+        content.length = chain.length
+        content.stops = [*content.stops[-7:], [chain.length, chain.tail.hex()]]
+    if content.first is None:
+        content.first = counts.lines.first
+    seen = replace(seen_now(file), held=due.held)
+    seen.damage = None if damage is None else asdict(damage)
+    ledger.see(content, seen)
+    use(work, content)
+    if not units:
+        return
+    for segment in [one for one in content.segments if due.begin <= one.start < stop]:
+        anew = [unit.key for unit in units if segment.units.pop(unit.key, None)]
+        if anew and not segment.units:  # without `anew` it is yet to be written
+            content.segments.remove(segment)
     segment = Segment(
         secrets.token_hex(8),
         due.begin,
-        chain.length,
+        stop,
         asdict(counts.lines),
         years_entry(file.url, counts.lines, inputs.anchors[file.url]),
         __version__,
-        due.is_alone,
+        due.is_alone or (piece.is_open and due.end is None),
+        piece.is_open and due.end is None,
+        due.envelope,
     )
-    content.length = chain.length
-    content.stops = [*content.stops[-7:], [chain.length, chain.tail.hex()]]
     content.segments.append(segment)
-    if content.first is None:
-        content.first = counts.lines.first
-    damage = counts.damage
-    seen = replace(seen_now(file), held=due.held)
-    if damage is not None:
-        seen.damage = asdict(damage)
-        if damage not in work.account.damaged:
-            work.account.damaged.append(damage)
-    ledger.see(content, seen)
-    parts = {unit.key: parts_of(unit, mapped, plan, file.url) for unit in due.units}
-    writer.add(content, segment, parts, chain)
-    use(work, content)
+    content.forgotten = min(content.forgotten, due.begin)
+    parts = {unit.key: parts_of(unit, mapped, plan, file.url) for unit in units}
+    writer.add(content, segment, parts, chain if is_new else None)
 
 
 def _chain(due: Due, piece: Piece, ledger: Ledger) -> Chain:
@@ -211,14 +238,13 @@ def _chain(due: Due, piece: Piece, ledger: Ledger) -> Chain:
     content = due.match.content
     if content is None or piece.start == 0:
         return Chain.of(piece)
-    old = ledger.chain(content)
     begin = due.begin
     if piece.start == piece.stop:
-        return old
+        return Chain(begin, b"", b"")  # nothing has come
     # Where it is mapped again from a place in its midst the match knows of another place.
     lead = (due.match.lead if begin == content.length else None) or _lead(due, begin)
     lead.extend(piece)
-    digests = old.digests[: begin // STEP * DIGEST_BYTES] + bytes(lead.digests)
+    digests = ledger.digests(content, begin // STEP) + bytes(lead.digests)
     return Chain(piece.stop, digests, digest(lead.tail))
 
 
@@ -232,7 +258,7 @@ def _lead(due: Due, stop: int) -> Piece:
         return Piece(border, stop, tail=read_full(stored, stop - border))
 
 
-def _new_content(due: Due, chain: Chain, place: str) -> Content:
+def _new_content(due: Due, chain: Chain, counts: FileCounts, place: str) -> Content:
     n = min(HEAD_BYTES, chain.length, len(due.head.text))
     return Content(
         secrets.token_hex(8),
@@ -242,29 +268,34 @@ def _new_content(due: Due, chain: Chain, place: str) -> Content:
         [],
         None,
         place,
-        due.envelope,
+        _month(counts.lines.first),
+        line=digest_line(due.head.text),
     )
+
+
+def _month(time_us: int | None) -> str:
+    if time_us is None:
+        return "undated"
+    return f"{datetime.fromtimestamp(time_us / 1e6, UTC):%Y-%m}"
 
 
 # What the result covers.
 
 
 def _note_lost(work: Work) -> None:
-    """Name contents that a unit has no partials of, and whose files are gone."""
+    """Name what a unit has no partials of, of contents whose files are gone."""
     for content in work.ledger.contents.values():
-        for unit in work.units:
-            covered = content.covered(unit.key)
-            if covered < content.length:
-                work.account.damaged.append(
-                    Damage(
-                        name_of(content),
-                        "lost",
-                        plain_offset=covered,
-                        detail=f"read earlier, for other questions; of its {content.length:,} "
-                        "plain bytes these are not in the result, and the file is gone",
-                    )
-                )
-                break
+        lost = next((found for one in work.units if (found := content.missing(one.key))), [])
+        for start, stop in lost:
+            damage = Damage(
+                name_of(content),
+                "lost",
+                plain_offset=start,
+                detail=f"read earlier, but not for this question, or what was kept is damaged; the "
+                f"plain bytes {start:,} to {stop:,} of {content.length:,} are not in the result, "
+                "and the file is gone",
+            )
+            work.account.damaged.append(damage)
 
 
 def _count(work: Work, settings: Settings) -> int | None:

@@ -1,12 +1,14 @@
 """Write what was mapped: partials first, then chains, then the ledger's journal.
 
-Small files come by the thousand: what was mapped within a second is written together.
+Small files come by the thousand: what was mapped within a second is written together, by the month
+in which contents begin, so that old ones can be forgotten.
 """
 
 from __future__ import annotations
 
 import secrets
 import time
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from pipeline.state.parts import merge_parts, pack
@@ -29,13 +31,17 @@ class Writer:
     def __init__(self, ledger: Ledger, units: list[Unit]) -> None:
         self._ledger = ledger
         self._units = units
-        self._pending: list[tuple[Content, Segment, dict[str, dict[str, Part]], Chain]] = []
+        self._pending: list[tuple[Content, Segment, dict[str, dict[str, Part]], Chain | None]] = []
         self._since = time.monotonic()
 
     def add(
-        self, content: Content, segment: Segment, parts: dict[str, dict[str, Part]], chain: Chain
+        self,
+        content: Content,
+        segment: Segment,
+        parts: dict[str, dict[str, Part]],
+        chain: Chain | None,
     ) -> None:
-        """Take in a segment with the parts of each unit, and the chain of its content with it."""
+        """Take in a segment with the parts of each unit, and the chain of a content that grew."""
         self._pending.append((content, segment, parts, chain))
         if len(self._pending) >= FLUSH_FILES or time.monotonic() - self._since > FLUSH_S:
             self.flush()
@@ -47,23 +53,28 @@ class Writer:
             return
         for unit in self._units:
             held = [
-                (segment, parts[unit.key])
-                for _, segment, parts, _ in self._pending
+                (segment, content.month, parts[unit.key])
+                for content, segment, parts, _ in self._pending
                 if unit.key in parts
             ]
-            together = [one for one in held if not one[0].is_alone]
-            merged = merge_parts([(segment.id, parts) for segment, parts in together])
-            if merged and len(together) > 1:
-                name = f"parts/{unit.key}/{secrets.token_hex(8)}"
-                put(name, pack(merged))
-                for segment, _ in together:
+            buckets: dict[str, list[tuple[Segment, dict[str, Part]]]] = defaultdict(list)
+            for segment, month, parts in held:
+                buckets[segment.id if segment.is_alone else month].append((segment, parts))
+            for bucket in buckets.values():
+                merged = len(bucket) > 1 and merge_parts([(one.id, parts) for one, parts in bucket])
+                if merged:
+                    name = f"parts/{unit.key}/{secrets.token_hex(8)}"
+                    put(name, pack(merged))
+                    for segment, _ in bucket:
+                        segment.units[unit.key] = name
+                    continue
+                for segment, parts in bucket:
+                    name = f"parts/{unit.key}/{segment.id}"
+                    put(name, pack(parts))
                     segment.units[unit.key] = name
-                held = [one for one in held if one[0].is_alone]
-            for segment, parts in held:
-                name = f"parts/{unit.key}/{segment.id}"
-                put(name, pack(parts))
-                segment.units[unit.key] = name
         for content, _, _, chain in self._pending:
+            if chain is None:
+                continue
             if chain.n_steps <= FEW_STEPS:
                 content.steps = chain.digests.hex()
             else:
