@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.cache import default_cache_dir, write_whole
 from pipeline.sql import Branch, Plan, Query
-from pipeline.sql_folds import Fold
+from pipeline.sql.folds import Fold
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,7 +71,7 @@ def _version() -> str:
     import duckdb
 
     here = Path(__file__).parent
-    sources = [*here.glob("sql*.py"), here / "plan_cache.py"]
+    sources = [*(here / "sql").glob("*.py"), here / "plan_cache.py"]
     marks = sorted((path.name, *_mark(path)) for path in sources)
     return f"{duckdb.__version__} {marks}"
 

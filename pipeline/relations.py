@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pipeline.formats.base import Format
     from pipeline.pseudonyms import Pseudonyms
     from pipeline.settings import Settings
-    from pipeline.sql_folds import Fold
+    from pipeline.sql.folds import Fold
 
 #: Relation → column → DuckDB type: what jobs can query, beside what `pipeline.formats.registry`
 #: finds.

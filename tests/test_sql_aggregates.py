@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pipeline.errors import QueryError
 from pipeline.sql import plan_query
-from pipeline.sql_aggregates import MACROS, NAMES, REFUSED, REWRITTEN, SPLIT, unlisted
+from pipeline.sql.aggregates import MACROS, NAMES, REFUSED, REWRITTEN, SPLIT, unlisted
 from tests.support.two_phase import RELATIONS, ask, assert_equal, cut_tables, lines, plan, run_plan
 
 CALLS = (Path(__file__).parent / "cases/sql/aggregates.txt").read_text("utf-8").splitlines()

@@ -21,7 +21,7 @@ from pipeline.pflogsumm.cuts import (
 )
 from pipeline.pflogsumm.reasons import BOUNCE_LENGTH, DEFERRAL_LENGTH
 from pipeline.sql import Branch, Query
-from pipeline.sql_folds import Fold
+from pipeline.sql.folds import Fold
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

@@ -116,7 +116,7 @@ def _ask(alert: Alert, results: Mapping[str, pa.Table]) -> pa.Table:
 
 def _check_select(alert: Alert) -> None:
     """Refuse what is not one SELECT: nothing else could fire."""
-    from pipeline.sql_tree import Parser
+    from pipeline.sql.tree import Parser
 
     with Parser({}) as parser:
         try:

@@ -13,10 +13,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pipeline.sql_aggregates import contains_aggregate, is_aggregate
-from pipeline.sql_calls import normal_call
-from pipeline.sql_partials import Partials
-from pipeline.sql_tree import (
+from pipeline.sql.aggregates import contains_aggregate, is_aggregate
+from pipeline.sql.calls import normal_call
+from pipeline.sql.partials import Partials
+from pipeline.sql.tree import (
     Node,
     canonical,
     column,
@@ -30,8 +30,8 @@ from pipeline.sql_tree import (
 )
 
 if TYPE_CHECKING:
-    from pipeline.sql_names import Scope
-    from pipeline.sql_rows import Pieces
+    from pipeline.sql.names import Scope
+    from pipeline.sql.rows import Pieces
 
 _NOTHING: frozenset[str] = frozenset()
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pipeline.sql_aggregates import contains_aggregate
-from pipeline.sql_names import Scope, has_window
-from pipeline.sql_tree import (
+from pipeline.sql.aggregates import contains_aggregate
+from pipeline.sql.names import Scope, has_window
+from pipeline.sql.tree import (
     Node,
     column,
     constant,
@@ -17,12 +17,12 @@ from pipeline.sql_tree import (
     rewrite,
     walk,
 )
-from pipeline.sql_types import is_lost_in_partial, restored, transport
+from pipeline.sql.types import is_lost_in_partial, restored, transport
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pipeline.sql_folds import Fold
+    from pipeline.sql.folds import Fold
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,17 +10,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pipeline.sql_aggregates import IN_FILE_ORDER, kind_of
-from pipeline.sql_folds import fold_calls, fold_rows
-from pipeline.sql_rows import Pieces, touched_columns
-from pipeline.sql_states import StateColumn, read_states
-from pipeline.sql_tree import Node, canonical, column, rewrite
-from pipeline.sql_types import restored, transport, type_text
+from pipeline.sql.aggregates import IN_FILE_ORDER, kind_of
+from pipeline.sql.folds import fold_calls, fold_rows
+from pipeline.sql.rows import Pieces, touched_columns
+from pipeline.sql.states import StateColumn, read_states
+from pipeline.sql.tree import Node, canonical, column, rewrite
+from pipeline.sql.types import restored, transport, type_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pipeline.sql_groups import Groups
+    from pipeline.sql.groups import Groups
 
 
 @dataclass

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import QueryError, unknown_name
-from pipeline.sql_tree import (
+from pipeline.sql.tree import (
     Node,
     Parser,
     canonical,

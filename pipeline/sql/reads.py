@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import QueryError, unknown_name
-from pipeline.sql_tree import Node, is_query, walk
+from pipeline.sql.tree import Node, is_query, walk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

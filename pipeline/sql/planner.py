@@ -1,7 +1,7 @@
 """Take a SELECT apart into map, combine, finish, by DuckDB's own syntax tree.
 
 Each SELECT that reads a relation directly becomes a `Query` of its own; all above it is ordinary
-SQL over their finished results, `Plan.final_sql`. See the folder's ``sql_*`` files: tree → check →
+SQL over their finished results, `Plan.final_sql`. See the other modules of this package: tree → check →
 names → rows or groups (states, types, aggregates).
 """
 
@@ -14,14 +14,14 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import QueryError, unknown_name
-from pipeline.sql_aggregates import additive_columns, contains_aggregate
-from pipeline.sql_check import Checker, has_parameters
-from pipeline.sql_groups import split_groups
-from pipeline.sql_names import Scope, has_window, make_scope, subqueries
-from pipeline.sql_picks import picked_values
-from pipeline.sql_reads import RESERVED, Read, Reader
-from pipeline.sql_rows import Pieces, is_aggregated, split_rows
-from pipeline.sql_tree import (
+from pipeline.sql.aggregates import additive_columns, contains_aggregate
+from pipeline.sql.check import Checker, has_parameters
+from pipeline.sql.groups import split_groups
+from pipeline.sql.names import Scope, has_window, make_scope, subqueries
+from pipeline.sql.picks import picked_values
+from pipeline.sql.reads import RESERVED, Read, Reader
+from pipeline.sql.rows import Pieces, is_aggregated, split_rows
+from pipeline.sql.tree import (
     BindError,
     Node,
     Parser,
@@ -31,12 +31,12 @@ from pipeline.sql_tree import (
     quote,
     walk,
 )
-from pipeline.sql_types import is_lost, needs_restoring
+from pipeline.sql.types import is_lost, needs_restoring
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from pipeline.sql_folds import Fold
+    from pipeline.sql.folds import Fold
 
 #: The CTEs that the sections of a report become.
 _SECTION = re.compile(r"_s\d+$")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from pipeline.sql_tree import literal, quote
+from pipeline.sql.tree import literal, quote
 
 # Measured on duckdb 2.0.0 with pyarrow 26, through Arrow and Parquet and back, twice:
 #: values survive, the type needs a cast to come back

@@ -11,13 +11,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pipeline.sql_tree import Node, literal
-from pipeline.sql_types import NULL_TYPES, is_lost_in_partial, type_text
+from pipeline.sql.tree import Node, literal
+from pipeline.sql.types import NULL_TYPES, is_lost_in_partial, type_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pipeline.sql_names import Scope
+    from pipeline.sql.names import Scope
 
 
 @dataclass(frozen=True)

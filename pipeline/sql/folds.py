@@ -10,14 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pipeline.sql_names import subqueries
-from pipeline.sql_tree import is_expression, walk, words
+from pipeline.sql.names import subqueries
+from pipeline.sql.tree import is_expression, walk, words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from pipeline.sql_names import Scope
-    from pipeline.sql_tree import Node
+    from pipeline.sql.names import Scope
+    from pipeline.sql.tree import Node
 
 #: Aggregates of which equal rows count as one.
 _IDEMPOTENT = words("approx_count_distinct bool_and bool_or max min")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pipeline.sql_tree import Node, is_expression
+from pipeline.sql.tree import Node, is_expression
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,8 +8,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import QueryError, unknown_name
-from pipeline.sql_aggregates import MACROS
-from pipeline.sql_tree import (
+from pipeline.sql.aggregates import MACROS
+from pipeline.sql.tree import (
     Node,
     Parser,
     canonical,

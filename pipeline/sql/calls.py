@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipeline.sql_aggregates import BEST_BY, FIRST_IN_ORDER, NULLS_LAST, ORDERED, QUANTILES
-from pipeline.sql_tree import Node, Parser, is_expression, literal
+from pipeline.sql.aggregates import BEST_BY, FIRST_IN_ORDER, NULLS_LAST, ORDERED, QUANTILES
+from pipeline.sql.tree import Node, Parser, is_expression, literal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

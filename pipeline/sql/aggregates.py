@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipeline.sql_tree import Node, is_expression, words
+from pipeline.sql.tree import Node, is_expression, words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
