@@ -79,7 +79,7 @@ class AtHand:
         self.scanner = LineScanner(
             plan.views.scanned,
             reasons=plan.views.reasons,
-            only_deliveries=plan.views.only_deliveries,
+            events=plan.views.events,
             formats=plan.views.formats,
         )
         duck.forget_prepared()

@@ -87,8 +87,8 @@ class Views:
         How messages are put together, where a query reads them.
     reasons : str or None
         File with the user's own rules for ``reason_class``.
-    only_deliveries : bool
-        Of Postfix lines nobody reads any but attempts to deliver.
+    events : frozenset of str or None
+        Of Postfix lines nobody reads any but these; None: all.
     pseudonyms : Pseudonyms or None
         Queries see tokens in the place of addresses, logins, hosts and IP addresses.
     formats : tuple of Format
@@ -99,7 +99,7 @@ class Views:
     selections: tuple[Selection | None, ...]
     stitch: StitchPlan | None = None
     reasons: str | None = None
-    only_deliveries: bool = False
+    events: frozenset[str] | None = None
     pseudonyms: Pseudonyms | None = None
     formats: tuple[Format, ...] = ()
 
@@ -168,7 +168,7 @@ def plan_views(
         tuple(selections),
         stitch,
         settings.reasons,
-        only_deliveries=stitch is None and all(map(_is_of_deliveries, picks)),
+        events=None if stitch is not None else _events(picks),
         pseudonyms=settings.pseudonyms,
         formats=tuple(
             one
@@ -178,10 +178,17 @@ def plan_views(
     )
 
 
-def _is_of_deliveries(picked: Mapping[str, frozenset[str]]) -> bool:
-    return (
-        picked.get("event", _OTHERS) == {"delivery"} or picked.get("status", _OTHERS) <= _OUTCOMES
-    )
+def _events(picks: Sequence[Mapping[str, frozenset[str]]]) -> frozenset[str] | None:
+    """Return the events of the lines that matter; None where any may."""
+    wanted: set[str] = set()
+    for picked in picks:
+        if picked.get("status", _OTHERS) <= _OUTCOMES:
+            wanted.add("delivery")
+        elif "event" in picked:
+            wanted |= picked["event"]
+        else:
+            return None
+    return frozenset(wanted)
 
 
 #: What only attempts to deliver end in; `expired` is the queue manager's.

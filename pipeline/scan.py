@@ -87,8 +87,8 @@ class LineScanner:
         Rows of a table at most; the buffers have room for so many.
     reasons : str, optional
         File with the user's own rules for ``reason_class``.
-    only_deliveries : bool
-        Of Postfix lines, only attempts to deliver are asked for.
+    events : frozenset of str, optional
+        Of Postfix lines, only these are asked for.
     formats : sequence of Format
         Whose columns are among ``columns``.
     """
@@ -99,7 +99,7 @@ class LineScanner:
         max_rows: int = 1 << 17,
         reasons: str | None = None,
         *,
-        only_deliveries: bool = False,
+        events: frozenset[str] | None = None,
         formats: Sequence[Format] = (),
     ) -> None:
         bits = 0
@@ -119,9 +119,7 @@ class LineScanner:
         self._named: dict[str, tuple[int, pa.Array]] = {}
         self._mail = None
         if of_mail:
-            self._mail = MailScanner(
-                self._scanner, columns, max_rows, reasons, only_deliveries=only_deliveries
-            )
+            self._mail = MailScanner(self._scanner, columns, max_rows, reasons, events=events)
         fields = [(name, _arrow_type(name)) for name in self.columns]
         fields += self._mail.fields if self._mail else []
         self._readers: list[RowReader] = []

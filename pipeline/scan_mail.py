@@ -55,8 +55,8 @@ class MailScanner:
         Rows of a table at most.
     reasons : str, optional
         File with the user's own rules for ``reason_class``.
-    only_deliveries : bool
-        Only attempts to deliver are asked for.
+    events : frozenset of str, optional
+        Only lines with these are asked for.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class MailScanner:
         max_rows: int,
         reasons: str | None = None,
         *,
-        only_deliveries: bool = False,
+        events: frozenset[str] | None = None,
     ) -> None:
         self._scanner = scanner
         self._parsed = [name for name in PLACES if name in columns and name not in _BY_REASON]
@@ -83,7 +83,7 @@ class MailScanner:
             self._phases = memoryview(bytearray(max_rows))
             self._begins = memoryview(bytearray(max_rows))
             self._phase_of = memoryview(bytearray(map(_phase, EVENTS)))
-        self._parser = MailParser(max_rows, mask, only_deliveries)
+        self._parser = MailParser(max_rows, mask, events)
         self._fixed = {name: strings(names) for name, names in CODES.items()}
         # By code of the process:
         self._known = -1

@@ -114,6 +114,44 @@ def test_a_column_is_the_same_whichever_others_are_built(message, kind, mask):
     assert {name: value for name, value in whole.items() if mask & postfix.COLUMNS[name]} == part
 
 
+@given(
+    messages=st.lists(mail_message(), min_size=1, max_size=5),
+    kind=st.sampled_from(_KINDS[1:]),
+    events=st.one_of(
+        st.just({"delivery"}),
+        st.sets(st.sampled_from(["delivery", "active", "expired", "client", "reject", "tls"])),
+        st.sets(st.sampled_from(postfix.EVENTS[1:])),
+    ),
+)
+@settings(deadline=None)
+def test_lines_that_are_asked_for_are_the_same_whichever_others_are_not(messages, kind, events):
+    """Of lines with other events, who asks for some need not look at one; no event is invented."""
+    kinds, mask = [kind] * len(messages), postfix.ALL_COLUMNS
+    for kernel in (compiled, reference("mail")):
+        whole = Parsed(kernel, messages, kinds, mask).rows()
+
+        parser = kernel.MailParser(len(messages), mask, frozenset(events))
+        some = Parsed(kernel, messages, kinds, mask, parser).rows()
+
+        for row, part in zip(whole, some, strict=True):
+            if row.get("event") in events:
+                assert row == part
+            else:
+                assert part.get("event") in (None, row.get("event"))
+
+
+def test_every_sample_is_found_by_its_event():
+    """Whoever asks for nothing but an event gets all its lines."""
+    for line, fields in postfix.load_samples():
+        process, message = split_line(line.encode())
+        kind = postfix.daemon_class(process.rpartition("/")[2])
+        parser = compiled.MailParser(1, postfix.ALL_COLUMNS, frozenset({fields["event"]}))
+
+        (row,) = Parsed(compiled, [message], [kind], postfix.ALL_COLUMNS, parser).rows()
+
+        assert fields["event"] == row["event"]
+
+
 @_only_compiled
 @pytest.mark.parametrize(
     "pattern",

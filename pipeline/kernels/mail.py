@@ -148,7 +148,7 @@ class MailParser:
         Capacity of the column buffers, in rows.
     columns_mask : int
         What to build: bits of `COLUMNS`.
-    only_deliveries : bool
+    events : collection of str, optional
         Nobody asks for other lines: leave them, without an event.
 
     Attributes
@@ -164,7 +164,9 @@ class MailParser:
     """
 
     mask: cython.ulonglong
-    only_deliveries: cython.bint
+    wants_deliveries: cython.bint
+    wants_from: cython.bint
+    wants_clients: cython.bint
     out: Columns
     fields: Fields
     heads: Heads
@@ -175,14 +177,17 @@ class MailParser:
         self,
         max_rows: cython.int,
         columns_mask: cython.ulonglong,
-        only_deliveries: cython.bint = False,
+        events=None,
     ):
         self.mask = columns_mask
-        self.only_deliveries = only_deliveries
+        events = frozenset(EVENTS if events is None else events)
+        self.wants_deliveries = "delivery" in events
+        self.wants_from = bool(events & {"active", "expired"})
+        self.wants_clients = "client" in events
         self.out = Columns(max_rows, columns_mask)
         self.fields = Fields(self.out)
-        self.heads = Heads(HEADS, self.out, self.fields)
-        self.queued_heads = Heads(QUEUED_HEADS, self.out, self.fields)
+        self.heads = Heads(HEADS, self.out, self.fields, events)
+        self.queued_heads = Heads(QUEUED_HEADS, self.out, self.fields, events)
         self.status_words = Words([status.encode() for status in STATUSES[1 : len(STATUSES) - 1]])
 
     @property
@@ -294,8 +299,6 @@ class MailParser:
             e -= 1
         found = queue_id(p, i, e)
         j = found >> 1
-        if self.only_deliveries and not (j and _is(p, j + 2, e, b"to=<", 4)):
-            return
         if j == 0 or j == e:
             self.heads.read(p, i, e, daemon)
         elif found & 1:
@@ -330,15 +333,18 @@ class MailParser:
     ) -> cython.void:
         """Read what follows a queue id; the commonest lines first."""
         if _is(p, i, e, b"to=<", 4):
-            self._delivery(p, i + 4, e)
+            if self.wants_deliveries:
+                self._delivery(p, i + 4, e)
         elif _is(p, i, e, b"from=<", 6):
-            self._from(p, i + 6, e)
+            if self.wants_from:
+                self._from(p, i + 6, e)
         elif e - i == 7 and _is(p, i, e, b"removed", 7):
             self.out.code(EVENT, E_REMOVED)
         elif _is(p, i, e, b"client=", 7):
-            self.out.code(EVENT, E_CLIENT)
-            i = self.fields.client(p, i + 7, e)
-            self.fields.attributes(p, i, e)
+            if self.wants_clients:
+                self.out.code(EVENT, E_CLIENT)
+                i = self.fields.client(p, i + 7, e)
+                self.fields.attributes(p, i, e)
         else:
             self.queued_heads.read(p, i, e, daemon)
 

@@ -14,6 +14,8 @@ cdef class Heads:
     cdef unsigned char events[256]
     cdef unsigned char forms[256]
     cdef unsigned char lengths[256]
+    cdef unsigned char wanted[256]
+    cdef bint wants_rest
     cdef void read(self, unsigned char *p, Py_ssize_t i, Py_ssize_t e, int daemon) noexcept nogil
     cdef void _warning(self, unsigned char *p, Py_ssize_t i, Py_ssize_t e, int daemon) noexcept nogil
     cdef void _login(self, unsigned char *p, Py_ssize_t i, Py_ssize_t e) noexcept nogil

@@ -85,6 +85,10 @@ MESSAGE_ID = cython.declare(cython.int, names.MESSAGE_ID)
 PICKUP = cython.declare(cython.int, names.PICKUP)
 FOR = cython.declare(cython.int, names.FOR)
 
+#: Events of lines that begin with no head, and others of those whose head has a form.
+_WITHOUT_HEAD = ("other", "policy", "tls")
+_ALSO = {names.WARNING: ("warn", "sasl_failed"), names.CLIENT: ("tls",)}
+
 
 @cython.cfunc
 @cython.inline
@@ -110,9 +114,12 @@ def _is(
 
 @cython.cclass
 class Heads:
-    """A table of heads, and what is read behind each into the columns ``out``."""
+    """A table of heads, and what is read behind each into the columns ``out``.
 
-    def __init__(self, heads, out: Columns, fields: Fields):
+    Lines with other events than ``events`` are left as they are, without one.
+    """
+
+    def __init__(self, heads, out: Columns, fields: Fields, events):
         if len(heads) > 256:
             raise ValueError(f"{len(heads)} heads, but room for 256")
         self.mask = out.mask
@@ -124,12 +131,15 @@ class Heads:
             self.events = bytearray(256)
             self.forms = bytearray(256)
             self.lengths = bytearray(256)
+            self.wanted = bytearray(256)
+        self.wants_rest = not events.isdisjoint(_WITHOUT_HEAD)
         for k, (text, event, form) in enumerate(heads):
             link = names.NOTIFICATIONS.get(text, "postmaster" if form == names.CHILD else "")
             self.links[k] = LINKS.index(link)
             self.events[k] = EVENTS.index(event)
             self.forms[k] = form
             self.lengths[k] = len(text)
+            self.wanted[k] = event in events or not events.isdisjoint(_ALSO.get(form, ()))
 
     @cython.cfunc
     @cython.nogil
@@ -147,6 +157,8 @@ class Heads:
         form: cython.int = WHOLE
         j: cython.Py_ssize_t = i
         k: cython.Py_ssize_t
+        if (place < 0 and not self.wants_rest) or (place >= 0 and self.wanted[place] == 0):
+            return
         if place >= 0:
             event = self.events[place]
             form = self.forms[place]
