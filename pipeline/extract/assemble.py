@@ -44,7 +44,6 @@ def put_together(path: Path, groups: Sequence[Group], packer: Packer) -> int:
         for number, piece in enumerate(pieces):
             writer.add(piece, is_last=number == len(pieces) - 1)
         stored = writer.end()
-        os.fsync(out)
         newest = max(group.newest for group in groups)
         if newest != NEVER:
             # Time stamps that a stranger wrote may be of any year.

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from pipeline.map import MapTask
     from pipeline.settings import Settings
 
+#: Files that are synced at a time: what many wait for, a journal does in one go.
+_N_SYNCING = 32
 #: A group, in order of the input: its parts in the splits that have some of it.
 _Parts = list[Group]
 
@@ -199,7 +201,19 @@ def _put_together(
 
     ordered = sorted(groups, key=lambda key: names[key])
     with _naming(place), _pool(settings) as pool:
-        return list(pool.map(put, ordered))
+        outputs = list(pool.map(put, ordered))
+    with _naming(place), ThreadPoolExecutor(_N_SYNCING) as pool:
+        list(pool.map(_sync, (place / output.name for output in outputs)))
+    return outputs
+
+
+def _sync(path: Path) -> None:
+    """See that a file is on the disk."""
+    file = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
 
 
 @contextmanager
