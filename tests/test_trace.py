@@ -47,44 +47,62 @@ def test_case(sawlog, tmp_path, path):
 
 @given(
     text=st.text(st.sampled_from("aAbB\n"), max_size=200).map(str.encode),
-    needle=st.text(st.sampled_from("aAbB"), min_size=1, max_size=3).map(str.encode),
-    fold=st.booleans(),
+    needles=st.lists(
+        st.tuples(
+            st.text(st.sampled_from("aAbB"), min_size=1, max_size=3).map(str.encode), st.booleans()
+        ),
+        max_size=3,
+    ),
+    n_kept=st.integers(0, 3),
     room=st.integers(1, 4),
+    padding=st.sampled_from([0, 60, 16_384 - 20]),
+    is_within=st.booleans(),
 )
-def test_the_kernel_finds_the_lines_that_hold_a_text(text, needle, fold, room):
+def test_the_kernel_finds_the_lines_that_hold_a_text(
+    text, needles, n_kept, room, padding, is_within
+):
     """Compiled and interpreted, whatever the room for results, as a loop over the lines does."""
-    lines = text.splitlines(keepends=True)
-    folded = bytes.lower if fold else bytes
-    expected, at = [], 0
-    for line in lines:
-        if folded(needle) in folded(line):
-            expected.append((at, at + len(line)))
+    n_kept = min(n_kept, len(needles))
+    # Steps and parts of the compiled kernel end within the text; the line before it is not its.
+    text = b"x" * padding + text
+    before = b"aAbB\n" if is_within else b""
+    expected, at = [], len(before)
+    for number, line in enumerate(text.splitlines(keepends=True)):
+        held = [_holds(line, *needle) for needle in needles]
+        if any(held):
+            expected.append((at, at + len(line), number, any(held[:n_kept])))
         at += len(line)
-    block = bytearray(text) or bytearray(1)
-    mask = compiled.fold_mask(needle, fold)
-    wanted = bytearray(c | m for c, m in zip(needle, mask, strict=True))
+    block = bytearray(before + text) or bytearray(1)
     for kernel in (compiled, reference("find")):
-        found = memoryview(bytearray(16 * room)).cast("q")
-        seen, at = [], 0
-        while at < len(text):
-            n, at = kernel.find_lines(
-                block, at, len(text), wanted, bytearray(mask), *kernel.pick_places(needle), found
-            )
-            seen += [(found[2 * k], found[2 * k + 1]) for k in range(n)]
+        finder = kernel.Finder(needles, n_kept)
+        found = memoryview(bytearray(32 * room)).cast("q")
+        seen, at, n_lines = [], len(before), 0
+        while at < len(before) + len(text):
+            n, at, n_ends = finder.find(block, at, len(before) + len(text), found)
+            for k in range(0, 4 * n, 4):
+                begin, end, number, is_kept = found[k : k + 4]
+                seen.append((begin, end, n_lines + number, bool(is_kept)))
+            n_lines += n_ends
         assert expected == seen
-        assert text.count(b"\n") == kernel.count_lines(block, 0, len(text))
+        assert text.count(b"\n") == n_lines
+        assert text.count(b"\n") == kernel.count_lines(block, len(before), len(before) + len(text))
+
+
+def _holds(line: bytes, needle: bytes, fold: bool) -> bool:
+    folded = bytes.lower if fold else bytes
+    return folded(needle) in folded(line)
 
 
 def test_long_texts_are_found_in_their_steps():
-    """The compiled kernel looks at 64 positions at once; its edges are met, too."""
-    for at in range(200):
+    """The compiled kernel looks at 64 positions at once, in parts; its edges are met, too."""
+    for at in (*range(200), *range(16_300, 16_500)):
         block = bytearray(b"x" * at + b"needle" + b"y" * 70 + b"\n")
-        found = memoryview(bytearray(16)).cast("q")
-        places = compiled.pick_places(b"needle")
-        n, _ = compiled.find_lines(
-            block, 0, len(block), bytearray(b"needle"), bytearray(6), *places, found
+        found = memoryview(bytearray(32)).cast("q")
+        n, stop, n_lines = compiled.Finder([(b"needle", False)], 1).find(
+            block, 0, len(block), found
         )
-        assert (1, 0, len(block)) == (n, *found)
+        assert (1, len(block), 1) == (n, stop, n_lines)
+        assert [0, len(block), 0, 1] == list(found)
 
 
 def _mail(n: int, who: str, to: str, queue_id: str) -> list[str]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.combine import Mapped
 from pipeline.map import begin_run, cancel
-from pipeline.trace.search import HOPS, LINKS, Needle, Search, Searcher, Session
+from pipeline.trace.search import HOPS, LINKS, Search, Searcher, Session
 from pipeline.trace.story import Story, tell_stories
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pipeline.map import MapTask
     from pipeline.settings import Settings
     from pipeline.trace.query import Queries
-    from pipeline.trace.search import Found, Row
+    from pipeline.trace.search import Found, Needle, Row
 
 #: More queue ids than this are not looked for one by one in the second pass.
 MAX_IDS = 200
@@ -110,19 +110,19 @@ def _first_search(queries: Queries) -> Search:
         return Search(queries, None)
     texts = queries.needles
     # Names of hosts and domains have no case; a queue id has.
-    needles = tuple(Needle(text, fold=not queries.only_ids) for text in texts)
+    needles = tuple((text, not queries.only_ids) for text in texts)
     links = LINKS if queries.only_ids else (*LINKS, *HOPS)
-    return Search(queries, needles, tuple(Needle(text, fold=False) for text in links))
+    return Search(queries, needles, tuple((text, False) for text in links))
 
 
 def _second_search(ids: frozenset[str]) -> Search:
-    needles = tuple(Needle(one.encode(), fold=False) for one in sorted(ids))
+    needles = tuple((one.encode(), False) for one in sorted(ids))
     return Search(None, needles if len(ids) <= MAX_IDS else None, ids=ids)
 
 
 def _pids(sessions: Iterable[Session]) -> tuple[Needle, ...]:
     pids = sorted({session[2] for session in sessions if isinstance(session[2], int)})
-    return tuple(Needle(b"[%d]: " % pid, fold=False) for pid in pids)
+    return tuple((b"[%d]: " % pid, False) for pid in pids)
 
 
 def _tied(seeds: set[str | None], links: Sequence[tuple[str, str]]) -> frozenset[str]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import threading
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from pipeline.combine import FileCounts
-from pipeline.kernels.find import count_lines, find_lines, fold_mask, pick_places
+from pipeline.kernels.find import Finder, count_lines
 from pipeline.map import visit_blocks
 from pipeline.model import Block
 from pipeline.scan import LineCounts, LineScanner
@@ -30,21 +30,22 @@ COLUMNS = (
 #: name what a filter here made of it are many; they hold the query mostly.
 LINKS = (b"notification: ", b"forwarded as ")
 HOPS = (b"[127.0.0.1]:", b"[::1]:")
+#: So many of these lines are parsed together.
+MANY_LINKS = 1 << 14
 #: Lines of a run that are kept in memory; the rest is counted.
 MAX_LINES = 1_000_000
 
+#: Numbers that the kernel writes of a line that it has found.
+_FOUND = 4
+#: Blocks are small, so that what was read is still in the processor's cache when it is searched.
+BLOCK_BYTES = 4 << 20
+
 Row = dict[str, Any]
+Needle = tuple[bytes, bool]
 #: Host, process and pid of a session.
 Session = tuple[object, object, object]
-
-
-class Needle:
-    """A literal, ready to be looked for."""
-
-    def __init__(self, text: bytes, *, fold: bool) -> None:
-        self.mask = bytearray(fold_mask(text, fold))
-        self.text = bytearray(c | m for c, m in zip(text, self.mask, strict=True))
-        self.places = pick_places(text)
+#: Begin and end of a line in a block.
+Span = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +56,9 @@ class Search:
     ----------
     queries : Queries or None
         Lines that match are kept; None in the second pass.
-    needles, links : tuple of Needle
-        Which lines are parsed; of ``links`` only what is tied to what is kept. None: all.
+    needles, links : tuple of (bytes, bool)
+        Literals, and whether letters may have any case. Lines with one of ``needles`` are parsed,
+        None: all; of those with one of ``links`` only what they tie.
     ids : frozenset of str
         Lines with these queue ids are kept.
     sessions : frozenset of Session
@@ -100,6 +102,8 @@ class Searcher:
 
     def __init__(self, search: Search, max_lines: int = MAX_LINES) -> None:
         self._search = search
+        needles = search.needles or ()
+        self._finder: Any = Finder([*needles, *search.links], len(needles))  # type: ignore[no-untyped-call]
         self._local = threading.local()
         self._left = max_lines
 
@@ -108,14 +112,19 @@ class Searcher:
         local = self._local
         if not hasattr(local, "scanner"):
             local.scanner = LineScanner(frozenset(COLUMNS))
-            local.found = memoryview(bytearray(16 << 14)).cast("q")
-        local.scanner.begin_file(task.split.file.url, task.years)
+            local.tied = LineScanner(frozenset({"queue_id", "child_id"}))
+            local.found = memoryview(bytearray(8 * _FOUND << 13)).cast("q")
+        for scanner in (local.scanner, local.tied):
+            scanner.begin_file(task.split.file.url, task.years)
+        local.texts = []  # lines of ties, not parsed yet
         found = Found(task.split.file.url)
         n_lines = n_bytes = 0
+        task = replace(task, block_bytes=min(task.block_bytes, BLOCK_BYTES))
         with closing(visit_blocks(task, found.counts)) as blocks:
             for block in blocks:
                 n_lines += self._take(block, found, n_lines)
                 n_bytes += block.stop + block.extra_bytes
+        self._take_links(local.texts, found)
         # Lines are not dated by a search that only looks for some.
         found.counts.lines = LineCounts(lines=n_lines, dated=n_lines, plain_bytes=n_bytes)
         return found
@@ -123,55 +132,65 @@ class Searcher:
     def _take(self, block: Block, found: Found, n_before: int) -> int:
         """Keep what matters of a block; return its lines."""
         search = self._search
-        if search.needles is None:
-            spans = {(0, block.stop)} if block.stop else set()
-        else:
-            spans = set()
-            for needle in search.needles:
-                spans.update(self._spans(block, 0, block.stop, needle))
-            tied: set[tuple[int, int]] = set()
-            for needle in search.links:
-                tied.update(self._spans(block, 0, block.stop, needle))
-            self._take_links(block, sorted(tied - spans), found)
+        spans, tied, befores, n_lines = self._find(block)
+        texts = self._local.texts
+        texts += [_ended(bytes(block.buffer[begin:end])) for begin, end in tied]
+        if len(texts) > MANY_LINKS:
+            self._take_links(texts, found)
         n_rows = len(found.rows)
-        for row in self._parse(block, sorted(spans)):
+        for row in self._parse(block, spans):
             self._judge(row, found)
         if search.queries is not None or search.ids:
             for row in [row for row in found.rows[n_rows:] if row["event"] == "client"]:
                 self._add_session(block, row, found)
-        at = 0
-        n_lines: int = 0
+        at = n_at = 0
         for row in sorted(found.rows[n_rows:], key=lambda row: row["place"]):
             place = row["place"] - block.offset
-            n_lines += count_lines(block.buffer, at, place)
+            n_at = (
+                befores[place] if place in befores else n_at + count_lines(block.buffer, at, place)
+            )
             at = place
-            row["line"] = n_before + n_lines
-        n_lines += count_lines(block.buffer, at, block.stop)
-        ends = block.stop and block.buffer[block.stop - 1] == 10
-        return n_lines + (0 if ends or not block.stop else 1)
+            row["line"] = n_before + n_at
+        return n_lines
 
-    def _take_links(self, block: Block, spans: list[tuple[int, int]], found: Found) -> None:
-        """Take from lines that do not match which queue ids they tie."""
-        if spans:
-            text = bytearray(b"".join(bytes(block.buffer[a:b]) for a, b in spans))
-            for table in self._local.scanner.scan(Block(text, len(text), 0)):
-                ids = [table[name].to_pylist() for name in ("queue_id", "child_id")]
-                pairs = zip(*ids, strict=True)
-                found.links += [(one, other) for one, other in pairs if one and other]
+    def _find(self, block: Block) -> tuple[list[Span], list[Span], dict[int, int], int]:
+        """Return where lines are that are parsed, and where others that tie ids.
 
-    def _spans(
-        self, block: Block, start: int, stop: int, needle: Needle
-    ) -> Iterator[tuple[int, int]]:
+        With how many lines are before each of them, by its begin, and how many there are.
+        """
+        spans: list[Span] = []
+        tied: list[Span] = []
+        befores: dict[int, int] = {}
+        buffer, stop, found = block.buffer, block.stop, self._local.found
+        at = n_lines = 0
+        while at < stop:
+            n, at, n_ends = self._finder.find(buffer, at, stop, found)
+            for k in range(0, _FOUND * n, _FOUND):
+                begin, end, n_before, is_kept = found[k : k + _FOUND]
+                (spans if is_kept else tied).append((begin, end))
+                befores[begin] = n_lines + n_before
+            n_lines += n_ends
+        if self._search.needles is None:
+            spans = [(0, stop)] if stop else []
+        return spans, tied, befores, n_lines + (1 if stop and buffer[stop - 1] != 10 else 0)
+
+    def _take_links(self, texts: list[bytes], found: Found) -> None:
+        """Take from lines that do not match which queue ids they tie; forget the lines."""
+        text = bytearray(b"".join(texts))
+        texts.clear()
+        for table in self._local.tied.scan(Block(text, len(text), 0)) if text else ():
+            ids = [table[name].to_pylist() for name in ("queue_id", "child_id")]
+            pairs = zip(*ids, strict=True)
+            found.links += [(one, other) for one, other in pairs if one and other]
+
+    def _spans(self, finder: Any, block: Block, start: int, stop: int) -> Iterator[Span]:
         at, found = start, self._local.found
         while at < stop:
-            first, second = needle.places
-            n, at = find_lines(
-                block.buffer, at, stop, needle.text, needle.mask, first, second, found
-            )
-            for k in range(n):
-                yield found[2 * k], found[2 * k + 1]
+            n, at, _ = finder.find(block.buffer, at, stop, found)
+            for k in range(0, _FOUND * n, _FOUND):
+                yield found[k], found[k + 1]
 
-    def _parse(self, block: Block, spans: list[tuple[int, int]]) -> Iterator[Row]:
+    def _parse(self, block: Block, spans: list[Span]) -> Iterator[Row]:
         """Yield the lines that lie in some spans of a block, parsed."""
         if not spans:
             return
@@ -221,7 +240,8 @@ class Searcher:
         if begin >= 0 and end >= 0:
             begin = block.buffer.rfind(b"\n", 0, begin) + 1
             end = block.buffer.find(b"\n", end, block.stop) + 1 or block.stop
-            spans = list(self._spans(block, begin, end, Needle(mark, fold=False)))
+            finder: Any = Finder([(mark, False)], 1)  # type: ignore[no-untyped-call]
+            spans = list(self._spans(finder, block, begin, end))
             rows = [r for r in self._parse(block, spans) if session_of(r) == session_of(row)]
             if rows and rows[0]["event"] == "connect" and rows[-1]["event"] == "disconnect":
                 for one in rows:
@@ -230,6 +250,10 @@ class Searcher:
                         self._keep(one, found)
                 return
         found.open_sessions.add(session_of(row))
+
+
+def _ended(line: bytes) -> bytes:
+    return line if line.endswith(b"\n") else line + b"\n"
 
 
 def session_of(row: Row) -> Session:
