@@ -11,6 +11,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
+from pipeline.demo.server import STORY_ID
 from tests.benchmarks import peers
 from tests.benchmarks.formats import make_formats
 from tests.benchmarks.peers import sawlog
@@ -370,6 +371,59 @@ def state_group(corpus: Corpus) -> Group:
     )
 
 
+def trace_group(corpus: Corpus) -> Group:
+    """The story of one queue id: against ripgrep on plain text, and against decoding alone."""
+    text, stored = corpus.path("plain.log"), corpus.path("gzip.log.gz")
+    igzip = Time("igzip alone", ("igzip",), ("igzip, one line",))
+    return Group(
+        f"trace, {corpus.size_gb:g} GB",
+        (
+            peers.trace("sawlog, one line", STORY_ID, [corpus.path("one.log")]),
+            peers.trace("sawlog trace", STORY_ID, [text]),
+            peers.ripgrep(STORY_ID, text),
+            peers.trace("sawlog, one line of gzip", STORY_ID, [corpus.path("one.log.gz")]),
+            peers.trace("sawlog trace, gzip", STORY_ID, [stored]),
+            peers.igzip("igzip, one line", [corpus.path("one.log.gz")]),
+            peers.igzip("igzip", [stored], corpus.plain_bytes),
+        ),
+        (
+            Goal(_engine("sawlog trace"), 2.0, _whole("rg -c")),
+            Goal(_engine("sawlog trace, gzip", "sawlog, one line of gzip"), 1.3, igzip),
+        ),
+        corpus.plain_bytes,
+    )
+
+
+def surge_group(corpus: Corpus) -> Group:
+    """What changed: against the volume alone."""
+    text, one = [corpus.path("plain.log")], [corpus.path("one.log")]
+    return Group(
+        f"surge, plain {corpus.size_gb:g} GB",
+        (
+            peers.job("volume, one line", "volume", one),
+            peers.job("volume", "volume", text),
+            peers.job("surge, one line", "surge", one),
+            peers.job("surge", "surge", text),
+        ),
+        (Goal(_engine("surge", "surge, one line"), 1.5, _engine("volume", "volume, one line")),),
+        corpus.plain_bytes,
+    )
+
+
+def extract_group(corpus: Corpus) -> Group:
+    """A log cut into a file for each day and process."""
+    text = [corpus.path("plain.log")]
+    return Group(
+        f"extract, plain {corpus.size_gb:g} GB",
+        (
+            peers.extract(text, corpus.path("extracted")),
+            peers.mawk_extract(text, corpus.path("extracted-mawk")),
+        ),
+        (Goal(_whole("sawlog extract"), 1 / 3, _whole("mawk, print > file")),),
+        corpus.plain_bytes,
+    )
+
+
 def formats_group(corpus: Corpus) -> Group:
     """Other formats: access logs against goaccess; JSON, sign-ins and a pattern in MB a second."""
     made = make_formats(Path(corpus.path("plain.log")).parent, corpus.plain_bytes)
@@ -471,6 +525,9 @@ def plan_groups(corpora: Sequence[Corpus]) -> list[Group]:
     largest = max((c for c in corpora if c.size_gb <= 0.5), key=lambda c: c.size_gb, default=small)
     groups += [
         mail_group(largest),
+        trace_group(largest),
+        surge_group(largest),
+        extract_group(small),
         state_group(largest),
         formats_group(largest),
         pictures_group(small),

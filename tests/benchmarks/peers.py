@@ -40,6 +40,11 @@ END { for (k in lines) {
       for (row in row_lines) print row "," row_lines[row] "," row_bytes[row] }
 """
 
+MAWK_EXTRACT = r"""
+{ p = "none"; if ($5 ~ /[:[]/) { p = $5; sub(/[:[].*/, "", p); gsub("/", "_", p) }
+  print > ($1 "-" $2 "-" p) }
+"""
+
 _MONTHS = {name: n + 1 for n, name in enumerate(
     ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 )}  # fmt: skip
@@ -67,6 +72,37 @@ def job(name: str, job_name: str, paths: Sequence[str], *options: str) -> Comman
     argv = [sys.executable, "-m", "pipeline", job_name, *paths, "--to", "json", "-q"]
     argv += ["--workers", str(N_WORKERS), "--nice", "0", *options]
     return Command(name, tuple(argv))
+
+
+def trace(name: str, query: str, paths: Sequence[str]) -> Command:
+    """Return ``sawlog trace``; what is not found is no failure where it may be missing."""
+    argv = [sys.executable, "-m", "pipeline", "trace", query, *paths, "--to", "csv", "-q"]
+    argv += ["--workers", str(N_WORKERS), "--nice", "0", "--index", "never"]
+    # A log of one line lacks what is looked for.
+    return Command(name, ("/bin/sh", "-c", f'{shlex.join(argv)} || test "$?" -eq 5'))
+
+
+def ripgrep(text: str, path: str) -> Command:
+    """Return ripgrep, which counts the lines that hold a text."""
+    return _shell("rg -c", f"exec rg -c {shlex.quote(text)} {shlex.quote(path)}", ["rg"])
+
+
+def extract(paths: Sequence[str], folder: str) -> Command:
+    """Return ``sawlog extract`` by day and process, into a new folder each time."""
+    argv = [sys.executable, "-m", "pipeline", "extract", *paths, "--by", "day,process", "-q"]
+    argv += ["--compress", "none", "-d", folder, "--workers", str(N_WORKERS), "--nice", "0"]
+    line = f"rm -rf {shlex.quote(folder)} && exec {shlex.join(argv)} > /dev/null"
+    return Command("sawlog extract", ("/bin/sh", "-c", line))
+
+
+def mawk_extract(paths: Sequence[str], folder: str) -> Command:
+    """Return mawk's way to split a log: it neither syncs nor minds what a name holds."""
+    place = shlex.quote(folder)
+    line = (
+        f"rm -rf {place} && mkdir {place} && cd {place} && "
+        f"exec mawk {shlex.quote(MAWK_EXTRACT)} {shlex.join(paths)}"
+    )
+    return _shell("mawk, print > file", line, ["mawk"])
 
 
 def with_state(name: str, source: str, state: str, before: str = "") -> Command:
