@@ -61,7 +61,7 @@ def lines_of(group: Group, rounds) -> list[tuple]:
     ]
 
 
-@pytest.mark.timeout(110)
+@pytest.mark.timeout(150)
 def test_a_run_measures_every_group_and_keeps_the_table(tiny, folder, tmp_path, monkeypatch, capfd):
     """One round of everything on 1 MB: all results are right, and every peer has its row."""
     monkeypatch.setattr(program, "RESULTS", tmp_path)

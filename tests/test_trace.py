@@ -55,7 +55,7 @@ def test_case(sawlog, tmp_path, path):
     ),
     n_kept=st.integers(0, 3),
     room=st.integers(1, 4),
-    padding=st.sampled_from([0, 60, 16_384 - 20]),
+    padding=st.sampled_from([0, 60, 16_384 - 20, 16_384 - 3]),
     is_within=st.booleans(),
 )
 def test_the_kernel_finds_the_lines_that_hold_a_text(
