@@ -50,6 +50,10 @@ def test_another_question_has_another_plan(folder):
         "SELECT count(*) FROM lines WHERE time < NOW ( )",
         "SELECT count(*) FROM lines WHERE day = current_date",
         "SELECT count(*) FROM lines WHERE day = today()",
+        "SELECT count(*) FROM lines WHERE time < now/**/()",
+        "SELECT count(*) FROM lines WHERE time < now -- so late\n()",
+        """SELECT count(*) FROM lines WHERE time < "now"()""",
+        "SELECT count(*) FROM lines WHERE process = '--' AND time < now()",
     ],
 )
 def test_the_time_of_the_run_is_not_kept(folder, text):

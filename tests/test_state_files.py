@@ -109,6 +109,25 @@ def test_logs_that_began_alike(place):
     assert place.check(verify_content=True).account.reused_files == 2
 
 
+@pytest.mark.parametrize("n", [3, 90, 1500])
+def test_a_copy_made_earlier_is_the_begin(place, n):
+    """It stands beside the log that went on, and is new to each question; then that is rotated."""
+    place.put("log", _lines(0, n))
+    place.put("copy", _lines(0, n))
+    place.check()
+    place.add("log", _lines(n, n + 40))
+    place.check()
+    place.check(_DAYS)
+    (place.logs / "log").rename(place.logs / "log.1")
+    place.put("log", _line(99))
+    (place.logs / "copy").rename(place.logs / "copy.old")
+    place.check("SELECT process, count(*) AS n FROM lines GROUP BY ALL ORDER BY ALL")
+    place.check()
+    place.put("other", _lines(0, n) + _line(77))  # no begin, though it begins alike
+    place.check()
+    place.check(_DAYS)
+
+
 @pytest.mark.parametrize("packed", [False, True])
 def test_a_last_line_without_end_goes_on(place, packed):
     """It counted, since nobody wrote to the file any more; later it is another line."""

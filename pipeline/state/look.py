@@ -59,7 +59,19 @@ class Due:
 
 @dataclass(slots=True)
 class Work:
-    """What one run found and did."""
+    """What one run found and did.
+
+    Attributes
+    ----------
+    listed : sequence of SourceFile
+        All files that there are.
+    holders : dict of str to list of SourceFile
+        Those that hold all of a content, by its id.
+    used : dict of str to Content
+        Contents that files of this run hold, by their ids.
+    n_again : int
+        Known files of which something is read once more.
+    """
 
     ledger: Ledger
     units: list[Unit]
@@ -68,9 +80,10 @@ class Work:
     due: list[Due] = field(default_factory=list)
     used: dict[str, Content] = field(default_factory=dict)
     places: dict[str, Place] = field(default_factory=dict)
-    listed: dict[str, SourceFile] = field(default_factory=dict)
+    listed: Sequence[SourceFile] = ()
+    holders: dict[str, list[SourceFile]] = field(default_factory=dict)
     read_bytes: int = 0
-    n_again: int = 0  # known files of which something is read once more
+    n_again: int = 0
 
 
 def look(work: Work, arguments: Sequence[str], settings: Settings) -> Inputs:
@@ -82,7 +95,7 @@ def look(work: Work, arguments: Sequence[str], settings: Settings) -> Inputs:
         raise SourceError(STDIN, "unreadable", "--state knows files, not standard input")
     listed = list_sources(arguments, settings, needs_all=True)
     work.account = account = listed.account
-    work.places, work.listed = listed.places, {one.url: one for one in listed.files}
+    work.places, work.listed = listed.places, listed.files
     account.files = len(listed.files)
     newest = max((file.mtime or 0.0 for file in listed.files), default=0.0)
     asked = []
@@ -91,6 +104,7 @@ def look(work: Work, arguments: Sequence[str], settings: Settings) -> Inputs:
         empty = work.ledger.empty.get(file.url)
         if known is not None and not known.seen[file.url].held and _is_covered(work, known):
             _reuse(work, known, known.seen[file.url])
+            work.holders.setdefault(known.id, []).append(file)
         elif empty is not None and empty.is_of(file) and not settings.verify_content:
             account.reused_files += 1
         else:
@@ -105,6 +119,9 @@ def look(work: Work, arguments: Sequence[str], settings: Settings) -> Inputs:
         first = account.damaged[0]
         raise SourceError(first.file, first.kind, first.detail)
     matches = _match_all(work, unknown, settings)
+    for (file, _), match in zip(unknown, matches, strict=True):
+        if match.content is not None and not match.is_prefix:
+            work.holders.setdefault(match.content.id, []).append(file)
     for (file, head), match in zip(unknown, matches, strict=True):
         _place(work, file, head, match, newest, settings)
     files = _without_copies(work, settings)
@@ -242,7 +259,7 @@ def _dated(work: Work) -> list[tuple[SourceFile, datetime, datetime]]:
     """Return the files of which nothing is read, and the times of their first and last lines."""
     due = {one.file.url for one in work.due}
     found = []
-    for file in work.listed.values() if due else ():
+    for file in work.listed if due else ():
         content = None if file.url in due else work.ledger.find_seen(file)
         if content is None or content.first is None:
             continue
@@ -253,25 +270,18 @@ def _dated(work: Work) -> list[tuple[SourceFile, datetime, datetime]]:
 
 
 def _holder(work: Work, file: SourceFile, head: Head, match: Match) -> Content | None:
-    """Compare what seems to be the begin of some contents with files that go by their names."""
+    """Compare what seems to be the begin of some contents with files that hold these."""
     from pipeline.duplicates import find_duplicates
     from pipeline.head import read_heads
 
     for content in match.guesses:
-        others = [
-            work.listed[url] for url in content.seen if url in work.listed and url != file.url
-        ]
-        for other, other_head in read_heads(others):
+        for other, other_head in read_heads(work.holders.get(content.id, [])):
             if isinstance(other_head, SourceError):
                 continue
-            if any(
-                one.file == file.url for one in find_duplicates([(file, head), (other, other_head)])
-            ):
+            found = find_duplicates([(file, head), (other, other_head)])
+            if any(one.file == file.url for one in found):
                 return content
-    if (
-        any((content.seen.keys() & work.listed.keys()) - {file.url} for content in match.guesses)
-        or match.length < STEP
-    ):
+    if match.length < STEP or any(one.id in work.holders for one in match.guesses):
         return None
     work.warnings.append(
         f"{file.url} is taken for the begin of what was read before, and is gone: its last bytes, "
