@@ -70,7 +70,7 @@ def _target(profile: Profile) -> Any:
 
 def _await_workers(client: Client, profile: Profile, target: Any, handle: Any) -> None:
     """Wait until all workers have come; later ones would join in, too, but a check wants all."""
-    wanted = profile["workers"]
+    wanted = profile.n_workers
     end = time.monotonic() + profile["timeout_s"]
     while True:
         n_workers = len(client.scheduler_info(n_workers=-1)["workers"])

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from pipeline import shuffle
 from pipeline.executors import on_worker
+from pipeline.sources import ranged
 
 FOLDER = Path(os.environ["FAULT_FOLDER"])
 
@@ -55,4 +56,5 @@ def _wrap(function, name, fault, times):
 for _name, _fault, _times in json.loads(os.environ["FAULTS"]):
     _function = getattr(on_worker, _name).__wrapped__
     setattr(on_worker, _name, on_worker._guarded(_wrap(_function, _name, _fault, _times)))
+ranged.REQUEST_BYTES = int(os.environ.get("REQUEST_BYTES", ranged.REQUEST_BYTES))
 shuffle.PILE_BYTES = int(os.environ.get("PILE_BYTES", shuffle.PILE_BYTES))
