@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from cluster import environment
 from cluster.kubernetes import MANIFESTS, render_manifest
 from cluster.profile import KEYS, PROFILES, TARGETS, read_profile
 from cluster.security import check_address, check_listening, is_loopback, read_security
@@ -426,6 +427,11 @@ def test_pods_have_no_more_rights_than_they_need(tmp_path):
         )
         tls = {one["name"]: one["value"] for one in container["env"]}
         assert "true" == tls["DASK_DISTRIBUTED__COMM__REQUIRE_ENCRYPTION"]
+    for name in ("worker", "scheduler"):
+        told = {one["name"]: one["value"] for one in pods[name]["containers"][0]["env"]}
+        # The operator asks the scheduler over its web server, which a policy keeps to itself.
+        wanted = {key: value for key, value in environment().items() if "HTTP" not in key}
+        assert wanted.items() <= told.items()
     assert "6Gi" == pods["worker"]["containers"][0]["resources"]["limits"]["memory"]
 
 

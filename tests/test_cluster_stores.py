@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -45,8 +44,8 @@ def _workers(tmp_path_factory):
     """Two worker processes that ask for little at a time."""
     folder = tmp_path_factory.mktemp("cluster")
     env = {
-        "FAULTS": "[]", "FAULT_FOLDER": str(folder), "PYTHONPATH": str(ROOT),
-        "REQUEST_BYTES": str(16 << 10),
+        "FAULTS": json.dumps([["map_unit", "tell rate", 0]]), "FAULT_FOLDER": str(folder),
+        "PYTHONPATH": str(ROOT), "REQUEST_BYTES": str(16 << 10),
     }  # fmt: skip
     arguments = ["--preload", "tests.support.faulty_worker"]
     with Processes(folder, 2, env=env, worker_arguments=arguments) as processes:
@@ -106,7 +105,9 @@ def test_reads_that_are_cut_short_are_made_again(sawlog, proxy, cluster, local):
     proxy.after(500_000, cut)
     ran = sawlog(JOBS, "s3://logs/mx1/maillog*", *access(proxy.url), *_there(cluster))
 
-    assert len(cuts) == proxy.n_cut
+    assert [] == proxy.cuts
+    # The last ranges of objects are shorter than some cuts.
+    assert 5 <= proxy.n_cut <= len(cuts)
     assert (0, "") == (ran.code, ran.err)
     assert local() == ran.out
 
@@ -135,19 +136,15 @@ def test_an_object_that_changes_during_the_run_is_named(sawlog, s3, proxy, clust
     assert int(ran.out) < text.count(b"\n")
 
 
-def test_all_workers_share_one_rate(sawlog, s3, cluster, demo):
-    """They take at least as long as one process at this rate, which is what a store bears."""
-    size = sum(path.stat().st_size for path in demo.glob("maillog*"))
-    rate = size // 3
-    begin = time.monotonic()
-    ran = sawlog(
-        "volume", "s3://logs/mx1/maillog*", *access(s3.url), *_there(cluster),
-        "--max-read-rate", rate, "--scheduler", cluster.address,
-    )  # fmt: skip
-
-    assert 0 == ran.code, ran.err
-    # With the whole rate for each of the two it would be done in half of three seconds.
-    assert time.monotonic() - begin > 2.6
+def test_all_workers_share_one_rate(sawlog, s3, cluster, local):
+    """Each of two processes takes half of what a store bears, for this run."""
+    for rate in (["--max-read-rate", "20MB"], []):
+        for path in cluster.folder.glob("rate-*"):
+            path.unlink()
+        ran = sawlog(JOBS, "s3://logs/mx1/maillog*", *access(s3.url), *_there(cluster), *rate)
+        assert (0, local()) == (ran.code, ran.out), ran.err
+        told = {path.name for path in cluster.folder.glob("rate-*")}
+        assert {"rate-10000000" if rate else "rate-None"} == told
 
 
 def test_what_a_task_is_given_is_written_into_no_log(sawlog, s3, tmp_path):

@@ -18,7 +18,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cluster import SETTINGS
+from cluster import environment
 from pipeline.combine import Mapped, combine_files
 from pipeline.executors.distributed import SPLIT_EVERY
 from pipeline.executors.tasks import Node, Tasks, tree
@@ -132,11 +132,7 @@ def main() -> None:
     command = [sys.executable, "-m", "tests.benchmarks.growth", "--splits", str(options.splits)]
     with tempfile.TemporaryDirectory() as folder:
         # As clusters are set that we start.
-        env = {
-            f"DASK_{name.upper().replace('-', '_').replace('.', '__')}": str(value)
-            for name, value in SETTINGS.items()
-        }
-        with Processes(Path(folder), 2, env=env) as cluster:
+        with Processes(Path(folder), 2, env=environment()) as cluster:
             assert cluster.scheduler is not None
             on = ["--on", cluster.address, str(cluster.scheduler.pid)]
             told = subprocess.run([*command, *on], cwd=ROOT, check=True, stdout=subprocess.PIPE)
