@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -82,6 +84,39 @@ def test_local_processes_give_what_one_process_gives(demo, tmp_path, workers):
     assert _volume(demo) == there
     assert not _ours(str(tmp_path / "spill"))
     assert [] == [*(tmp_path / "spill").rglob("*.arrow")]
+
+
+_PORTS = """
+from cluster import started
+from cluster.profile import read_profile
+if __name__ == "__main__":
+    with started(read_profile("local")) as client:
+        info = client.scheduler_info(n_workers=-1)
+        for one in (info, *info["workers"].values()):
+            print(*one["services"].values(), flush=True)
+        input()
+"""
+
+
+def test_dasks_web_server_shows_nothing(tmp_path):
+    """It asks nobody who he is: scheduler and workers have one, but no page."""
+    script = tmp_path / "ports.py"
+    script.write_text(_PORTS)
+    with subprocess.Popen(
+        [sys.executable, script], env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    ) as running:  # fmt: skip
+        ports = [running.stdout.readline().strip() for _ in range(3)]
+        found = []
+        for port in ports:
+            for path in ("info/main/workers.html", "json/counts.json", "metrics", "health"):
+                with pytest.raises(urllib.error.HTTPError) as caught:
+                    urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=10)
+                found.append(caught.value.code)
+                caught.value.close()
+        running.communicate("\n")
+
+    assert [404] * 12 == found
 
 
 def test_ctrl_c_stops_what_was_started_and_writes_nothing(demo, tmp_path):
