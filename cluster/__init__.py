@@ -25,12 +25,27 @@ if TYPE_CHECKING:
     from distributed import Client
 
 
-#: Dask's settings for what we start: its profiler looks at every thread each 10 ms, and its logs of
-#: transitions and events hold more of a task than the task.
+#: Dask's settings for what we start. Its profiler looks at every thread each 10 ms, its clock ticks
+#: each 20 ms to see whether it is late, and its logs hold more of a task than the task.
 SETTINGS = {
     "distributed.worker.profile.enabled": False,
-    "distributed.admin.low-level-log-length": 1000,
+    "distributed.admin.tick.interval": "500ms",
+    "distributed.admin.system-monitor.interval": "2s",
+    "distributed.admin.low-level-log-length": 100,
+    # Its web server asks nobody who he is, and would tell of tasks and logs without TLS.
+    "distributed.scheduler.http.routes": [],
+    "distributed.worker.http.routes": [],
 }
+#: Where the scheduler's web server listens all the same; any port, so that none is taken.
+WEB_ADDRESS = "127.0.0.1:0"
+
+
+def environment() -> dict[str, str]:
+    """Return the settings as variables, for processes that don't get them from us."""
+    return {
+        f"DASK_{name.upper().replace('-', '_').replace('.', '__')}": str(value)
+        for name, value in SETTINGS.items()
+    }
 
 
 @contextmanager
@@ -70,7 +85,7 @@ def _target(profile: Profile) -> Any:
 
 def _await_workers(client: Client, profile: Profile, target: Any, handle: Any) -> None:
     """Wait until all workers have come; later ones would join in, too, but a check wants all."""
-    wanted = profile["workers"]
+    wanted = profile.n_workers
     end = time.monotonic() + profile["timeout_s"]
     while True:
         n_workers = len(client.scheduler_info(n_workers=-1)["workers"])

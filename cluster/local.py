@@ -7,6 +7,7 @@ from contextlib import suppress
 from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any
 
+from cluster import WEB_ADDRESS
 from cluster.profile import n_local_threads, n_local_workers
 from pipeline.errors import ClusterError
 
@@ -35,7 +36,7 @@ def start(profile: Profile) -> Any:
             threads_per_worker=n_local_threads(profile),
             memory_limit=profile["memory"] or "auto",
             local_directory=profile["folder"] or None,
-            dashboard_address=None,
+            dashboard_address=WEB_ADDRESS,
             silence_logs=50,
         )
     except (OSError, RuntimeError, TimeoutError) as error:

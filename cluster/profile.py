@@ -128,12 +128,18 @@ class Profile:
         return self.values[key]
 
     @property
+    def n_workers(self) -> int:
+        """Worker processes, of all hosts."""
+        if self.target == "local":
+            return n_local_workers(self)
+        return int(self["workers"]) * max(1, len(self.values.get("hosts", ())))
+
+    @property
     def n_threads(self) -> int:
         """Threads of all workers."""
-        hosts = max(1, len(self.values.get("hosts", ())))
         if self.target == "local":
-            return n_local_workers(self) * n_local_threads(self)
-        return int(hosts * self["workers"] * (self["threads"] or os.cpu_count() or 1))
+            return self.n_workers * n_local_threads(self)
+        return self.n_workers * int(self["threads"] or os.cpu_count() or 1)
 
     @property
     def is_elsewhere(self) -> bool:

@@ -12,6 +12,10 @@ A small model over measured figures (`cluster.figures`). Its assumptions:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +25,7 @@ class Measured:
     Attributes
     ----------
     core_s_a_gb : float
-        Processor seconds of a worker for a stored GB (1e9 bytes) of .gz.
+        Processor seconds of a worker for a stored GB (1e9 bytes) of .gz, with the job's queries.
     scheduler_s_a_task : float
         Of the scheduler's one core, for each task with its share of the merges.
     driver_s_a_file : float
@@ -99,16 +103,16 @@ def estimate(
     return Size(tasks, seconds, requests, usd, bound_by)
 
 
-def table(measured: Measured, assumed: Assumed) -> str:
-    """Return the sizing table of the README."""
+def table(measured: Mapping[str, Measured], assumed: Assumed) -> str:
+    """Return the sizing table of the README; figures by the name of the job."""
     lines = [
-        "| stored TB | files | workers x threads | tasks | time | bound by | requests | cost |",
-        "|--:|--:|--:|--:|--:|---|--:|--:|",
+        "| job | stored TB | files | workers | tasks | time | bound by | requests | cost |",
+        "|---|--:|--:|--:|--:|--:|---|--:|--:|",
     ]
-    for tb, files, workers, threads in _ROWS:
-        size = estimate(tb, files, workers, threads, measured, assumed)
+    for job, tb, files, workers, threads in _ROWS:
+        size = estimate(tb, files, workers, threads, measured[job], assumed)
         lines.append(
-            f"| {tb:g} | {files:,} | {workers} x {threads} | {size.tasks:,} | "
+            f"| {job} | {tb:g} | {files:,} | {workers} x {threads} | {size.tasks:,} | "
             f"{_in_time(size.seconds)} | {size.bound_by} | {size.requests:,} | "
             f"${size.usd:,.2f} |"
         )
@@ -116,13 +120,16 @@ def table(measured: Measured, assumed: Assumed) -> str:
 
 
 _ROWS = (
-    (0.1, 400, 2, 8),
-    (1, 4_000, 4, 8),
-    (1, 1_000_000, 4, 8),
-    (10, 40_000, 10, 16),
-    (10, 40_000, 40, 16),
-    (100, 400_000, 40, 16),
-    (100, 400_000, 160, 16),
+    ("volume", 0.1, 400, 2, 8),
+    ("volume", 1, 4_000, 4, 8),
+    ("volume", 1, 1_000_000, 4, 8),
+    ("volume", 10, 40_000, 10, 16),
+    ("volume", 10, 40_000, 40, 16),
+    ("volume", 100, 400_000, 40, 16),
+    ("volume", 100, 400_000, 160, 16),
+    ("mail", 0.1, 400, 2, 8),
+    ("mail", 1, 4_000, 4, 8),
+    ("mail", 10, 40_000, 40, 16),
 )
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cluster import WEB_ADDRESS, environment
 from cluster.security import read_security
 from pipeline.errors import ClusterError, UsageError
 
@@ -58,10 +59,13 @@ def start(profile: Profile) -> _Started:
             log_directory=str(logs),
             job_name="sawlog",
             job_extra_directives=list(profile["directives"]),
-            job_script_prologue=list(profile["prologue"]),
+            job_script_prologue=[
+                *(f"export {name}='{value}'" for name, value in environment().items()),
+                *profile["prologue"],
+            ],
             protocol="tcp://" if security is None else "tls://",
             security=security,
-            scheduler_options={"dashboard": False},
+            scheduler_options={"dashboard": False, "dashboard_address": WEB_ADDRESS},
         )
     except Exception as error:
         raise ClusterError(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cluster import WEB_ADDRESS
 from cluster.security import read_security
 from pipeline.errors import ClusterError, UsageError
 
@@ -68,7 +69,14 @@ def start(profile: Profile) -> _Started:
             cluster = SSHCluster(
                 [hosts[0], *hosts],
                 connect_options=connect,
-                scheduler_options={"port": 0, "protocol": f"{protocol}://", "dashboard": False},
+                scheduler_options={
+                    "port": 0,
+                    "protocol": f"{protocol}://",
+                    "dashboard": False,
+                    "dashboard_address": WEB_ADDRESS,
+                    # Where this process is killed nobody stops it; it then has nothing to do.
+                    "idle_timeout": "30 minutes",
+                },
                 worker_options={**workers, "protocol": f"{protocol}://"},
                 remote_python=profile["python"] or None,
                 security=security,

@@ -34,7 +34,7 @@ def run_cluster_check(
 
     from cluster.profile import read_profile
     from pipeline.executors import get_connection
-    from pipeline.executors.fitness import PACKAGES, examine
+    from pipeline.executors.fitness import PACKAGES, check_sources, examine
     from pipeline.render import render
 
     if (cluster is None) == (scheduler is None):
@@ -45,6 +45,7 @@ def run_cluster_check(
     profile = None if cluster is None else read_profile(cluster, is_insecure=insecure)
     connect = get_connection(scheduler or "", profile, is_insecure=insecure)
     files = _find_files(sources, storage_options)
+    check_sources(file.url for file in files)
     with connect() as client:
         rows, problems = examine(client, files)
     if not files:

@@ -191,7 +191,7 @@ _RUNNING = (
     click.option(
         "--max-read-rate",
         metavar="RATE",
-        help="Of reads from stores, as 20MB a second, for all workers of a process together.",
+        help="Of reads from stores, as 20MB a second, for all workers together.",
     ),
     click.option(
         "--nice",

@@ -36,7 +36,7 @@ class Settings:
     count_hops : bool
         A message that a content filter took and handed in again counts twice.
     read_rate : int or None
-        Bytes per second that all workers of a process together may ask stores for.
+        Bytes per second that all workers together may ask stores for.
     reasons : str or None
         File with rules for ``reason_class`` that come before the built-in ones.
     addresses : tuple of str

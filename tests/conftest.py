@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, settings
 from pipeline import duck
 from pipeline.cli import run_command_line
 from pipeline.demo import make_demo
+from tests.support.watchdog import watch_over
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,6 +24,13 @@ settings.register_profile(
     "ci", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    """What is started by tests that start something ends with them."""
+    if item.get_closest_marker("cluster"):
+        watch_over()
 
 
 @dataclass

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
+import http.server
 import re
 import subprocess
 import sys
+import threading
 import tomllib
 from pathlib import Path
 
 import pytest
 import yaml
 
+from cluster import environment
 from cluster.kubernetes import MANIFESTS, render_manifest
 from cluster.profile import KEYS, PROFILES, TARGETS, read_profile
 from cluster.security import check_address, check_listening, is_loopback, read_security
 from pipeline.errors import ClusterError, UsageError
-from pipeline.executors.fitness import PACKAGES, compare_memory, compare_versions, examine
+from pipeline.executors.fitness import (
+    PACKAGES,
+    check_sources,
+    compare_memory,
+    compare_versions,
+    examine,
+)
+from pipeline.executors.on_worker import RunPlugin
+from pipeline.sources import rate
 from tests.support.services import make_certificates, tls_lines
 
 ROOT = Path(__file__).parents[1]
@@ -108,6 +120,45 @@ def test_standard_input_stays_on_this_machine(sawlog, monkeypatch):
     ran = sawlog("volume", "-", "--cluster", "local", stdin=b"Dec  9 04:02:11 mx su[5]: hello\n")
     assert 2 == ran.code
     assert "can't read a pipe" in ran.err
+
+
+class _WholeFiles(http.server.BaseHTTPRequestHandler):
+    """A server that knows no ranges and no sizes."""
+
+    protocol_version = "HTTP/1.0"
+
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"Dec  9 04:02:11 mx su[5]: hello\n" * 5000)
+
+    def log_message(self, *_):
+        pass
+
+
+def test_what_had_to_be_fetched_whole_stays_on_this_machine(sawlog, monkeypatch):
+    """Of a server without ranges only this process has the file: that is said before all else."""
+    import cluster
+
+    monkeypatch.setattr(cluster, "_target", lambda _: pytest.fail("a cluster was started"))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _WholeFiles) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/maillog"
+        alone = sawlog("volume", url, "--year", 2007, "-q")
+        there = sawlog("volume", url, "--cluster", "local")
+        server.shutdown()
+
+    assert 0 == alone.code, alone.err
+    assert 2 == there.code
+    assert f"{url}: its server gives whole files only" in there.err
+
+
+def test_members_of_an_archive_on_a_pipe_stay_on_this_machine():
+    """Members of what was spooled; not those whose own name looks like it."""
+    check_sources(["tar://a::b.tar", "tar://-::b.tar", "s3://b/-", "zip://x::-y.zip"])
+    for url in ("tar://a.log::-", "zip://b::tar://c::-"):
+        with pytest.raises(UsageError, match="pipe"):
+            check_sources([url])
 
 
 def test_nobody_at_the_address(sawlog, demo, monkeypatch):
@@ -236,6 +287,79 @@ def test_a_check_names_what_a_worker_can_not_read():
     assert "tls://a:1: s3://logs/a: denied" in problems
 
 
+class _LateClient(_Client):
+    """A cluster whose second worker registers while the versions of the first are asked for."""
+
+    def __init__(self):
+        super().__init__(0, [])
+        self.known = ["tls://a:1"]
+
+    def scheduler_info(self, n_workers):
+        return {"workers": {name: {"memory_limit": 0, "nthreads": 2} for name in self.known}}
+
+    def get_versions(self, packages):
+        told = {"client": _told(), "scheduler": _told(), "workers": {"tls://a:1": _told()}}
+        self.known.append("tls://b:1")
+        return told
+
+
+def test_a_worker_that_comes_during_a_check_is_not_half_told_of():
+    """A row has all that is asked of a worker, or there is a problem."""
+    rows, problems = examine(_LateClient(), [])
+    assert [("tls://a:1", True)] == [(row["worker"], row["reads"]) for row in rows]
+    assert [] == problems
+
+
+@pytest.mark.parametrize("hosts", [["a"], ["a", "b", "a"]])
+def test_all_workers_of_all_hosts_are_waited_for(tmp_path, hosts):
+    """`workers` of a profile are those of one host."""
+    profile = _profile(tmp_path, f'target = "ssh"\nhosts = {hosts}\nworkers = 2\nthreads = 3\n')
+    assert 2 * len(hosts) == profile.n_workers
+    assert 6 * len(hosts) == profile.n_threads
+
+
+class _Worker:
+    """A worker of a cluster that grows."""
+
+    address = "tls://a:1"
+    local_directory = ""
+
+    class memory_manager:  # noqa: N801
+        memory_limit = None
+
+    def __init__(self):
+        self.scheduler = self
+        self.n_workers = 2
+
+    async def identity(self, n_workers):
+        return {"n_workers": self.n_workers}
+
+
+def test_a_workers_share_of_the_rate_follows_their_number(monkeypatch):
+    """Half of it, a third when another has come; all of it again without a run's plan."""
+    monkeypatch.setattr("pipeline.executors.on_worker.SHARE_S", 0.01)
+    seen = []
+
+    async def run():
+        worker, plugin = _Worker(), RunPlugin("run", None, {}, 900)
+        await plugin.setup(worker)
+        seen.append((plugin.share, rate.read_rate()))
+        worker.n_workers = 3
+        while plugin.share != 300:  # noqa: ASYNC110  (it tells nobody)
+            await asyncio.sleep(0.01)
+        seen.append((plugin.share, rate.read_rate()))
+        plugin.teardown(worker)
+        worker.n_workers = 9
+        await asyncio.sleep(0.05)
+        assert 300 == plugin.share
+
+    try:
+        asyncio.run(asyncio.wait_for(run(), 20))
+    finally:
+        rate.limit_read_rate(None)
+    assert [(450, 450), (300, 300)] == seen
+
+
 # --- Kubernetes
 
 
@@ -303,6 +427,11 @@ def test_pods_have_no_more_rights_than_they_need(tmp_path):
         )
         tls = {one["name"]: one["value"] for one in container["env"]}
         assert "true" == tls["DASK_DISTRIBUTED__COMM__REQUIRE_ENCRYPTION"]
+    for name in ("worker", "scheduler"):
+        told = {one["name"]: one["value"] for one in pods[name]["containers"][0]["env"]}
+        # The operator asks the scheduler over its web server, which a policy keeps to itself.
+        wanted = {key: value for key, value in environment().items() if "HTTP" not in key}
+        assert wanted.items() <= told.items()
     assert "6Gi" == pods["worker"]["containers"][0]["resources"]["limits"]["memory"]
 
 

@@ -1,4 +1,4 @@
-"""Clusters that a run starts: processes here, hosts by ssh, jobs of a Slurm, pods."""
+"""Clusters that a run starts: processes here, hosts by ssh, pods; test_cluster_stores has Slurm."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import pytest
 
-from tests.support.services import make_certificates, slurm, sshd, tls_lines
+from tests.support.services import make_certificates, sshd, tls_lines
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(120)]
 ROOT = Path(__file__).parents[1]
@@ -84,6 +86,39 @@ def test_local_processes_give_what_one_process_gives(demo, tmp_path, workers):
     assert [] == [*(tmp_path / "spill").rglob("*.arrow")]
 
 
+_PORTS = """
+from cluster import started
+from cluster.profile import read_profile
+if __name__ == "__main__":
+    with started(read_profile("local")) as client:
+        info = client.scheduler_info(n_workers=-1)
+        for one in (info, *info["workers"].values()):
+            print(*one["services"].values(), flush=True)
+        input()
+"""
+
+
+def test_dasks_web_server_shows_nothing(tmp_path):
+    """It asks nobody who he is: scheduler and workers have one, but no page."""
+    script = tmp_path / "ports.py"
+    script.write_text(_PORTS)
+    with subprocess.Popen(
+        [sys.executable, script], env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    ) as running:  # fmt: skip
+        ports = [running.stdout.readline().strip() for _ in range(3)]
+        found = []
+        for port in ports:
+            for path in ("info/main/workers.html", "json/counts.json", "metrics", "health"):
+                with pytest.raises(urllib.error.HTTPError) as caught:
+                    urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=10)
+                found.append(caught.value.code)
+                caught.value.close()
+        running.communicate("\n")
+
+    assert [404] * 12 == found
+
+
 def test_ctrl_c_stops_what_was_started_and_writes_nothing(demo, tmp_path):
     """Ctrl-C in a terminal reaches all processes: exit 130 within seconds, no file, no process."""
     big = tmp_path / "big.log"
@@ -124,7 +159,7 @@ def _in_session(session: int) -> list[int]:
 
 
 def test_ssh_starts_workers_on_hosts(demo, tmp_path, certificates):
-    """`--cluster` over a real sshd, all of it by TLS; afterwards nothing of it runs."""
+    """A check over a real sshd, all of it by TLS, finds all workers fit; afterwards none runs."""
     if shutil.which("sshd") is None and not Path("/usr/sbin/sshd").exists():
         pytest.skip("needs openssh-server")
     with sshd(tmp_path) as reached:
@@ -135,13 +170,13 @@ def test_ssh_starts_workers_on_hosts(demo, tmp_path, certificates):
         )
 
         checked = _sawlog("cluster", "check", "--cluster", profile, demo / "maillog", "--to", "csv")
-        there = _volume(demo, "--cluster", profile)
 
     assert 0 == checked.returncode, checked.stderr
-    workers = checked.stdout.splitlines()[1:]
-    assert 2 == len(workers)
-    assert all(line.startswith("tls://") and line.endswith(",true") for line in workers)
-    assert _volume(demo) == there
+    _, *workers = checked.stdout.splitlines()
+    assert 2 == len(workers), checked.stdout
+    for line in workers:
+        assert line.startswith("tls://"), checked.stdout
+        assert line.endswith(",true"), checked.stdout
     _wait_until_gone(str(spill))
 
 
@@ -159,30 +194,6 @@ def test_an_unknown_host_key_is_refused(demo, tmp_path, certificates):
     assert 1 == ran.returncode
     assert "Host key is not trusted" in ran.stderr
     assert "Traceback" not in ran.stderr
-
-
-def test_slurm_jobs_are_workers(demo, tmp_path, certificates):
-    """A real Slurm of one node: `--cluster` queues jobs, runs on them by TLS, cancels them."""
-    if os.geteuid() or not all(map(shutil.which, ("slurmctld", "slurmd", "munged", "sbatch"))):
-        pytest.skip("needs slurm-wlm and munge, and to be root")
-    with slurm(tmp_path) as env:
-        profile = tmp_path / "jobs.toml"
-        profile.write_text(
-            f'target = "slurm"\n{tls_lines(certificates)}workers = 2\nthreads = 1\nmemory = "2GiB"\n'
-            f'walltime = "00:10:00"\ninterface = "lo"\nlogs = "{tmp_path / "logs"}"\n'
-            f'folder = "{tmp_path / "spill"}"\n'
-        )
-        there = _volume(demo, "--cluster", profile, env=env)
-        queued = subprocess.run(
-            ["squeue", "-h", "-t", "running,pending"],
-            env={**os.environ, **env}, capture_output=True, text=True, check=True,
-        )  # fmt: skip
-        logs = [path.read_text() for path in (tmp_path / "logs").glob("*.err")]
-
-    assert _volume(demo) == there
-    assert "" == queued.stdout
-    assert 2 == len(logs)
-    assert all("tls://127.0.0.1" in log for log in logs)
 
 
 _KUBECTL = """#!{python}

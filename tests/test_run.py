@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline import run, split
+from pipeline.inputs import find_inputs
 from pipeline.job import find_job, sql_job
 from pipeline.run import run_jobs
 from pipeline.settings import Settings
@@ -280,7 +281,7 @@ def test_a_file_that_grows_is_read_as_it_was_at_planning(tmp_path):
     path = tmp_path / "log"
     path.write_bytes(b"Dec 26 00:00:00 a b: c\n" * 10)
     plan, _ = run.plan_queries([find_job("volume")], Settings())
-    inputs = run.find_inputs([str(path)], Settings())
+    inputs = find_inputs([str(path)], Settings())
     with path.open("ab") as log:
         log.write(b"Dec 26 00:00:01 a b: d\n" * 10)
 
@@ -325,7 +326,7 @@ def test_a_big_gzip_gets_a_seek_index_and_is_many_splits_afterwards(tmp_path, te
 
     def plan():
         queries, _ = run.plan_queries([find_job("volume")], settings)
-        return run.plan_tasks(run.find_inputs([str(path)], settings), queries, settings)
+        return run.plan_tasks(find_inputs([str(path)], settings), queries, settings)
 
     assert 1 == len(plan()[0])
     first = _volume([path], workers=2)

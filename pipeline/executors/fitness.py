@@ -6,10 +6,10 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from pipeline.errors import ClusterError
+from pipeline.errors import ClusterError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from distributed import Client
 
@@ -21,6 +21,35 @@ PACKAGES = ("sawlog", "duckdb", "pyarrow", "dask", "distributed")
 WORKER_BYTES, THREAD_BYTES = 300_000_000, 300_000_000
 #: Seconds that a clock may be off.
 MAX_CLOCK_S = 5.0
+
+
+def check_sources(urls: Iterable[str]) -> None:
+    """Refuse what only this process can read: a pipe, or what it had to fetch as a whole.
+
+    Raises
+    ------
+    UsageError
+        Says what to do.
+    """
+    from pipeline.head import STDIN
+    from pipeline.sources.local import local_path, pipes
+    from pipeline.sources.members import splits_of
+    from pipeline.sources.opening import archive_protocol
+
+    for url in urls:
+        bases = [base for _, base in splits_of(url)] if archive_protocol(url) else []
+        for one in (url, *bases):
+            if one == STDIN or (one in pipes and local_path(one) is not None):
+                raise UsageError(
+                    f"{url}: the workers of a cluster can't read a pipe. Save it to a file that "
+                    "they reach, or leave the cluster out"
+                )
+            if one in pipes:
+                raise UsageError(
+                    f"{url}: its server gives whole files only, so this machine has fetched it, "
+                    "and the workers of a cluster can't read it here. Save it to a file that they "
+                    "reach, or leave the cluster out"
+                )
 
 
 def check_workers(client: Client) -> None:
@@ -107,9 +136,12 @@ def examine(client: Client, files: Sequence[SourceFile]) -> tuple[list[dict[str,
     tuple of (list of dict, list of str)
         A row for each worker, by its address; a line for each problem.
     """
-    versions = client.get_versions(packages=list(PACKAGES))
     workers = client.scheduler_info(n_workers=-1)["workers"]
-    problems = [*compare_versions(versions), *compare_memory(workers)]
+    versions = client.get_versions(packages=list(PACKAGES))
+    # Workers come and go meanwhile: looked at are those that were there, and one that has told
+    # nothing since is a problem.
+    told = {address: versions["workers"].get(address) for address in workers}
+    problems = [*compare_versions({**versions, "workers": told}), *compare_memory(workers)]
     if not workers:
         problems.append("the cluster has no workers")
     rows = []
@@ -118,7 +150,7 @@ def examine(client: Client, files: Sequence[SourceFile]) -> tuple[list[dict[str,
             "worker": address,
             "threads": worker["nthreads"],
             "memory": worker["memory_limit"] or None,
-            **_packages(versions["workers"].get(address)),
+            **_packages(told[address]),
             "clock_s": None,
             "reads": None,
         }
@@ -127,18 +159,18 @@ def examine(client: Client, files: Sequence[SourceFile]) -> tuple[list[dict[str,
             continue  # it can't be asked anything more
         begin = time.time()
         try:
-            told = client.run(probe, files, workers=[address])[address]
+            found = client.run(probe, files, workers=[address])[address]
         except Exception as error:  # noqa: BLE001  # whatever is wrong there is the finding
             problems.append(f"{address}: {type(error).__name__}: {error}")
             continue
         end = time.time()
         # It was read between begin and end: what it is off by at least.
-        off = max(0.0, told["time"] - end) or min(0.0, told["time"] - begin)
+        off = max(0.0, found["time"] - end) or min(0.0, found["time"] - begin)
         row["clock_s"] = round(off, 1)
-        row["reads"] = not told["errors"]
+        row["reads"] = not found["errors"]
         if abs(off) > MAX_CLOCK_S:
             problems.append(f"{address}: its clock is {off:+.1f} s off; TLS and stores may refuse")
-        problems += [f"{address}: {error}" for error in told["errors"]]
+        problems += [f"{address}: {error}" for error in found["errors"]]
     return rows, problems
 
 

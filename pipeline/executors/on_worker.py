@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import socket
 import threading
+from contextlib import suppress
 from dataclasses import replace
 from functools import wraps
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from dask.sizeof import sizeof
@@ -18,15 +21,19 @@ from pipeline.errors import SawlogError
 from pipeline.executors.units import Unit, unpack_unit
 from pipeline.map import CancelledError, begin_run, map_split
 from pipeline.model import Damage
+from pipeline.source import limit_read_rate
+from pipeline.sources.secrets import scrub
 from pipeline.stitch import Fragments, stitch_all
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from pipeline.map import MapTask
     from pipeline.query import MapPlan
 
 _runs: dict[str, RunPlugin] = {}
+#: Seconds between two looks at how many worker processes share the rate of reads.
+SHARE_S = 5
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE)
 
 
@@ -69,18 +76,23 @@ class RunPlugin(WorkerPlugin):  # type: ignore[misc]
     ----------
     modules : dict of str to str
         Texts of Python jobs, by the path that they have where the run was started.
+    read_rate : int or None
+        Bytes per second that all workers together may ask stores for.
     """
 
     idempotent = True
 
-    def __init__(self, run: str, plan: MapPlan, modules: dict[str, str]) -> None:
+    def __init__(
+        self, run: str, plan: MapPlan, modules: dict[str, str], read_rate: int | None = None
+    ) -> None:
         self.name = run
         self.plan = plan
         self.modules = modules
+        self.read_rate = self.share = read_rate
         self.host = socket.gethostname()
 
-    def setup(self, worker: Any) -> None:
-        """Keep the plan at hand; take no more memory than the worker may."""
+    async def setup(self, worker: Any) -> None:
+        """Keep the plan at hand; take no more memory than the worker may, nor of the rate."""
         from pipeline.python_job import adopt_module
 
         self.is_elsewhere = socket.gethostname() != self.host
@@ -90,13 +102,32 @@ class RunPlugin(WorkerPlugin):  # type: ignore[misc]
             duck.set_share(worker.memory_manager.memory_limit or 0, worker.local_directory)
         for path, text in self.modules.items():
             adopt_module(path, text)
+        self.sharing: asyncio.Task[None] | None = None
+        if self.read_rate is not None:
+            await self._take_share(worker)
+            self.sharing = asyncio.create_task(self._keep_share(worker))
         _runs[self.name] = self
 
     def teardown(self, worker: Any) -> None:
         """Let map tasks that still run end at their next block."""
         del worker
         self.cancelled.set()
+        if self.sharing is not None:
+            self.sharing.cancel()
         _runs.pop(self.name, None)
+
+    async def _take_share(self, worker: Any) -> None:
+        told = await worker.scheduler.identity(n_workers=0)
+        assert self.read_rate is not None
+        self.share = max(1, self.read_rate // max(1, told["n_workers"]))
+        limit_read_rate(self.share)
+
+    async def _keep_share(self, worker: Any) -> None:
+        """Follow the number of workers: others may come, or go, in mid-run."""
+        while True:
+            await asyncio.sleep(SHARE_S)
+            with suppress(OSError):  # the scheduler is busy, or gone
+                await self._take_share(worker)
 
 
 def _guarded(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -114,11 +145,15 @@ def _guarded(function: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-def _failed(error: Exception, place: tuple[int, int] | None = None) -> TaskFailedError:
+def _failed(
+    error: Exception,
+    place: tuple[int, int] | None = None,
+    options: Mapping[str, str] = MappingProxyType({}),
+) -> TaskFailedError:
     is_full = isinstance(error, MemoryError) or getattr(error, "errno", None) in _FULL
     # DuckDB has one kind of error for all that happens to its files.
     is_full = is_full or "No space left on device" in str(error)
-    what = f"{type(error).__name__}: {error}".splitlines()[0][:500]
+    what = scrub(f"{type(error).__name__}: {error}".splitlines()[0], options)[:500]
     return TaskFailedError(get_worker().address, what, is_full, place)
 
 
@@ -167,11 +202,13 @@ def _map_split(run: RunPlugin, unit: Unit, task: MapTask, place: tuple[int, int]
         # The same file on a shared file system has another device number on each machine.
         task = replace(task, split=replace(task.split, file=replace(file, inode=None)))
     try:
-        return map_split(replace(task, plan=run.plan), run.cancelled.is_set)
+        bound = replace(task, plan=run.plan, read_rate=run.share)
+        return map_split(bound, run.cancelled.is_set)
     except (SawlogError, CancelledError):
         raise
-    except Exception as error:
-        raise _failed(error, place) from error
+    except Exception as error:  # noqa: BLE001  # of any library, or a user's own job
+        # What a library says may hold secrets, and Dask would write it into the worker's log.
+        raise _failed(error, place, dict(file.options)) from None
 
 
 @_guarded

@@ -16,8 +16,9 @@ import tempfile
 import time
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from cluster import SETTINGS
+from cluster import environment
 from pipeline.combine import Mapped, combine_files
 from pipeline.executors.distributed import SPLIT_EVERY
 from pipeline.executors.tasks import Node, Tasks, tree
@@ -29,6 +30,11 @@ from pipeline.settings import Settings
 from pipeline.years import year_table
 from tests.support.cluster import Processes
 
+if TYPE_CHECKING:
+    from distributed import Client
+
+#: Splits that are run before it is measured.
+WARM_UP = 2_000
 ROOT = Path(__file__).parents[2]
 _YEARS = year_table(datetime(2025, 12, 31))  # as written in logs
 _PLAN, _ = plan_jobs([], Settings())
@@ -65,19 +71,25 @@ def _cpu_s(scheduler_pid: int) -> tuple[float, float]:
     return time.process_time(), (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def _run_tree(client: Client, name: str, n_splits: int) -> None:
+    leaves = [Node(map_nothing, unit=Unit(k, ((_task(k),),))) for k in range(n_splits)]
+    top = tree(merge_nothing, (), leaves, SPLIT_EVERY)
+    tasks = Tasks(client, name)
+    tasks.run([top])
+    assert isinstance(tasks.result(top), Mapped)
+
+
 def run_no_ops(n_splits: int, scheduler: str, scheduler_pid: int) -> dict[str, float]:
     """Run so many splits that do nothing, each a task of its own, and merge them as a tree."""
     from cluster.join import joined
 
     with joined(scheduler) as client:
+        # What it takes once is none of a split's: packages, and the window of tasks under way.
+        _run_tree(client, "warm-up", min(WARM_UP, n_splits))
         before = _peak_mb("self"), _peak_mb(scheduler_pid)
         used = _cpu_s(scheduler_pid)
         begin = time.monotonic()
-        leaves = [Node(map_nothing, unit=Unit(k, ((_task(k),),))) for k in range(n_splits)]
-        top = tree(merge_nothing, (), leaves, SPLIT_EVERY)
-        tasks = Tasks(client, "growth")
-        tasks.run([top])
-        assert isinstance(tasks.result(top), Mapped)
+        _run_tree(client, "growth", n_splits)
         seconds = time.monotonic() - begin
         after = _peak_mb("self"), _peak_mb(scheduler_pid)
         cpu = [now - was for now, was in zip(_cpu_s(scheduler_pid), used, strict=True)]
@@ -120,11 +132,7 @@ def main() -> None:
     command = [sys.executable, "-m", "tests.benchmarks.growth", "--splits", str(options.splits)]
     with tempfile.TemporaryDirectory() as folder:
         # As clusters are set that we start.
-        env = {
-            f"DASK_{name.upper().replace('-', '_').replace('.', '__')}": str(value)
-            for name, value in SETTINGS.items()
-        }
-        with Processes(Path(folder), 2, env=env) as cluster:
+        with Processes(Path(folder), 2, env=environment()) as cluster:
             assert cluster.scheduler is not None
             on = ["--on", cluster.address, str(cluster.scheduler.pid)]
             told = subprocess.run([*command, *on], cwd=ROOT, check=True, stdout=subprocess.PIPE)

@@ -16,6 +16,7 @@ from pipeline.executors.dask import DaskThreadsExecutor
 from pipeline.executors.distributed import DistributedExecutor
 from pipeline.executors.inline import InlineExecutor
 from pipeline.executors.pool import PoolExecutor
+from pipeline.inputs import find_inputs
 from pipeline.job import find_job, sql_job, with_sections
 from pipeline.map import begin_run
 from pipeline.reduce import reduce_partials
@@ -77,7 +78,7 @@ def executor(request):
 def _planned(jobs, paths, **options):
     settings = Settings(**options)
     plan, plans = run.plan_queries(with_sections(jobs), settings)
-    inputs = run.find_inputs([str(path) for path in paths], settings)
+    inputs = find_inputs([str(path) for path in paths], settings)
     return plan, plans, run.plan_tasks(inputs, plan, settings)
 
 

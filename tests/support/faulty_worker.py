@@ -2,7 +2,8 @@
 
 ``FAULTS`` is JSON: a list of ``[function, fault, times]``; ``FAULT_FOLDER`` is shared by all workers
 and counts what has happened. Faults: ``kill`` (SIGKILL before the function runs), ``kill after``,
-``fail`` (an error of its own), ``slow`` (ten times as long).
+``fail`` (an error of its own), ``slow`` (ten times as long), ``tell rate`` (no fault: a file's name
+in that folder has the rate of reads).
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from pathlib import Path
 
 from pipeline import shuffle
 from pipeline.executors import on_worker
+from pipeline.sources import ranged
+from pipeline.sources.rate import read_rate
 
 FOLDER = Path(os.environ["FAULT_FOLDER"])
 
@@ -45,6 +48,8 @@ def _wrap(function, name, fault, times):
         if fault == "fail" and _happens(name, times):
             raise ValueError("bad luck")
         result = function(*args)
+        if fault == "tell rate":
+            (FOLDER / f"rate-{read_rate()}").touch()
         if fault == "kill after" and _happens(name, times):
             os.kill(os.getpid(), signal.SIGKILL)
         return result
@@ -55,4 +60,5 @@ def _wrap(function, name, fault, times):
 for _name, _fault, _times in json.loads(os.environ["FAULTS"]):
     _function = getattr(on_worker, _name).__wrapped__
     setattr(on_worker, _name, on_worker._guarded(_wrap(_function, _name, _fault, _times)))
+ranged.REQUEST_BYTES = int(os.environ.get("REQUEST_BYTES", ranged.REQUEST_BYTES))
 shuffle.PILE_BYTES = int(os.environ.get("PILE_BYTES", shuffle.PILE_BYTES))

@@ -12,6 +12,8 @@ import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from tests.support.watchdog import NAME
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -85,7 +87,7 @@ def sshd(folder: Path):
         f"ListenAddress 127.0.0.1\nPort {port}\nHostKey {folder / 'host'}\n"
         f"AuthorizedKeysFile {folder / 'user.pub'}\nPidFile {folder / 'pid'}\n"
         "StrictModes no\nUsePAM no\nPasswordAuthentication no\nPermitRootLogin yes\n"
-        "MaxStartups 50\nMaxSessions 50\n"
+        "MaxStartups 50\nMaxSessions 50\n" + _mark()
     )
     host_key = (folder / "host.pub").read_text()
     (folder / "known_hosts").write_text(f"[127.0.0.1]:{port} {host_key}")
@@ -96,6 +98,11 @@ def sshd(folder: Path):
             f'identity = "{folder / "user"}"\nknown_hosts = "{folder / "known_hosts"}"\n'
             f'python = "{sys.executable}"\n'
         )
+
+
+def _mark() -> str:
+    """Return what makes sshd pass the mark of `tests.support.watchdog` on."""
+    return f"SetEnv {NAME}={os.environ[NAME]}\n" if NAME in os.environ else ""
 
 
 def _answers(port: int) -> bool:

@@ -116,6 +116,29 @@ class S3Server:
         )
 
 
+@contextlib.contextmanager
+def serving(folder: Path, objects: Path):
+    """An S3 server whose bucket ``logs`` holds the files of a folder below ``mx1``."""
+    server = S3Server(folder)
+    try:
+        server.start()
+        client = server.client()
+        client.mkdir("logs")
+        for path in sorted(objects.glob("maillog*")):
+            client.put_file(str(path), f"logs/mx1/{path.name}")
+        yield server
+    finally:
+        server.stop()
+
+
+def access(url: str, key: str = KEY, secret: str = SECRET) -> list[str]:
+    """Return the options of a command that reads from a server."""
+    return [
+        f"--storage-option={pair}"
+        for pair in (f"endpoint_url={url}", f"key={key}", f"secret={secret}")
+    ]
+
+
 class SshServer:
     """An OpenSSH server with keys of its own, which knows one key and serves SFTP."""
 

@@ -1,0 +1,43 @@
+"""Tests leave no process behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from tests.support import watchdog
+
+_CODE = """
+import os, subprocess, sys, time
+from tests.support.watchdog import NAME, watch_over
+watch_over()
+subprocess.Popen(["sh", "-c", "sleep 300 & sleep 300"], start_new_session=True)
+print(os.environ[NAME], flush=True)
+time.sleep(300)
+"""
+
+
+def test_what_a_killed_run_has_started_ends():
+    """SIGKILL of the tests is followed by that of all they started, in sessions of their own, too."""
+    with subprocess.Popen(
+        [sys.executable, "-c", _CODE],
+        cwd=Path(__file__).parents[1],
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as tests:
+        mark = tests.stdout.readline().strip()
+        _wait_until(lambda: len(watchdog.marked(mark)) >= 3)
+        os.kill(tests.pid, signal.SIGKILL)
+
+    _wait_until(lambda: not watchdog.marked(mark))
+
+
+def _wait_until(is_true):
+    end = time.monotonic() + 20
+    while not is_true():
+        assert time.monotonic() < end
+        time.sleep(0.05)
