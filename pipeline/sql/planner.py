@@ -1,8 +1,8 @@
 """Take a SELECT apart into map, combine, finish, by DuckDB's own syntax tree.
 
 Each SELECT that reads a relation directly becomes a `Query` of its own; all above it is ordinary
-SQL over their finished results, `Plan.final_sql`. See the other modules of this package: tree → check →
-names → rows or groups (states, types, aggregates).
+SQL over their finished results, `Plan.final_sql`. See the other modules of this
+package: tree → check → names → rows or groups (states, types, aggregates).
 """
 
 from __future__ import annotations
