@@ -46,7 +46,7 @@ def remembered(question: object, text: str, make: Callable[[], dict[str, Plan]])
     make : callable
         Makes the plans, by name; what it raises is raised.
     """
-    # Without comments and quotes, too: taking these out of a string hides nothing of the whole text.
+    # Without comments and quotes, too; the whole text first, as strings may look like comments.
     tells_time = _NOW.search(text) or _NOW.search(_BETWEEN.sub("", text))
     folder = None if tells_time else _folder()
     if folder is None:
