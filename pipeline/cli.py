@@ -499,7 +499,13 @@ def jobs_command(to: str) -> int:
 @click.argument("action", type=click.Choice(("show", "verify", "compact", "forget")))
 @click.option("--state", "url", required=True, metavar="URL", help="Where partials are kept.")
 @click.option("--before", metavar="DAY", help="forget: contents whose last line is older.")
-@click.option("--storage-option", "storage_options", multiple=True, metavar="KEY=VALUE")
+@click.option(
+    "--storage-option",
+    "storage_options",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Passed to fsspec.",
+)
 @click.option("--to", type=click.Choice(FORMATS), default="table", help="What goes to stdout.")
 def state_command(action: str, **options: Any) -> int:
     """Show, verify, compact or forget what --state has kept."""
