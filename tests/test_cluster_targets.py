@@ -122,7 +122,7 @@ def test_dasks_web_server_shows_nothing(tmp_path):
 def test_ctrl_c_stops_what_was_started_and_writes_nothing(demo, tmp_path):
     """Ctrl-C in a terminal reaches all processes: exit 130 within seconds, no file, no process."""
     big = tmp_path / "big.log"
-    big.write_bytes((demo / "maillog").read_bytes() * 400)
+    big.write_bytes((demo / "maillog").read_bytes() * 4000)  # many seconds of work
     profile = tmp_path / "here.toml"
     profile.write_text(f'target = "local"\nworkers = 2\nfolder = "{tmp_path / "spill"}"\n')
     command = _command(

@@ -280,6 +280,21 @@ def test_killed_runs_go_on_where_they_were(tmp_path):
     assert not list((tmp_path / "state" / "journal").iterdir())
 
 
+def test_what_a_killed_run_left_is_removed(tmp_path):
+    """Half an object, wherever it was written."""
+    log = Log(tmp_path / "logs")
+    log.folder.mkdir()
+    log.write(3)
+    _run(log.folder, tmp_path / "state")
+    (unit,) = (tmp_path / "state" / "parts").iterdir()
+    for name in ("ledger.0.tmp", f"parts/{unit.name}/x.0.tmp", "chains/y.0.tmp"):
+        path = tmp_path / "state" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"half")
+    _run(log.folder, tmp_path / "state")
+    assert not [*(tmp_path / "state").rglob("*.tmp")]
+
+
 def test_a_damaged_object_is_made_again(tmp_path, sawlog):
     """Its checksum tells; the source is read again, and where it is gone that is named."""
     log = Log(tmp_path / "logs")

@@ -283,6 +283,8 @@ class Ledger:
                 if name not in used:
                     self.objects.delete(name)
                     n += 1
+        for name in self.objects.leftovers():
+            self.objects.delete(name)
         return n
 
     def all_segments(self) -> Iterator[tuple[Content, Segment]]:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _MAGIC = b"sawlog1\n"
 _DIGEST_BYTES = 32
+#: End of the names of objects that are being written.
+_PART = ".tmp"
 #: A lease that was not renewed for so long is that of a dead run. Only of stores without locks.
 LEASE_S = 300.0
 
@@ -107,7 +109,7 @@ class Objects:
         path = self._path(name)
         folder = os.path.dirname(path)  # noqa: PTH120  # fsspec's paths are texts
         os.makedirs(folder, mode=0o700, exist_ok=True)  # noqa: PTH103
-        temporary = f"{path}.{secrets.token_hex(8)}.tmp"
+        temporary = f"{path}.{secrets.token_hex(8)}{_PART}"
         try:
             with open(temporary, "wb") as file:  # noqa: PTH123
                 file.write(held)
@@ -140,6 +142,12 @@ class Objects:
         except OSError as error:
             raise StateError(f"{self.url}: {folder} can't be listed: {error}") from None
         return sorted(f"{folder}/{path.rstrip('/').rpartition('/')[2]}" for path in found)
+
+    def leftovers(self) -> list[str]:
+        """Return what runs that were killed have left beside the objects at the top."""
+        if not self.is_local:
+            return []
+        return sorted(path.name for path in Path(self._root).glob(f"*{_PART}"))
 
     def size(self, name: str) -> int:
         """Return the stored bytes of an object; 0 where there is none."""
