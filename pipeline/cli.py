@@ -28,6 +28,7 @@ EXIT_USAGE = 2
 EXIT_DAMAGED = 3
 EXIT_ALERT = 4
 EXIT_INTERRUPTED = 130
+_INTERRUPTED = "sawlog: interrupted; nothing was written"
 
 #: What monitors that descend from Nagios take for well, a warning, critical and unknown.
 _OF_NAGIOS = {0: 0, EXIT_DAMAGED: 1, EXIT_ALERT: 2}
@@ -61,14 +62,16 @@ def run_command_line(arguments: Sequence[str]) -> int:
         _say(f"sawlog: {error.format_message()}")
         code = EXIT_USAGE
     except (KeyboardInterrupt, click.Abort):
-        _say("sawlog: interrupted; nothing was written")
+        _say(_INTERRUPTED)
         code = EXIT_INTERRUPTED
-    except UsageError as error:
-        _say(f"sawlog: {error}")
-        code = EXIT_USAGE
     except SawlogError as error:
-        _say(f"sawlog: {error}")
-        code = EXIT_FAILED
+        if interrupted.is_set():
+            # A Ctrl-C inside of a callback of DuckDB becomes an error of its own.
+            _say(_INTERRUPTED)
+            code = EXIT_INTERRUPTED
+        else:
+            _say(f"sawlog: {error}")
+            code = EXIT_USAGE if isinstance(error, UsageError) else EXIT_FAILED
     except OSError as error:
         if error.errno not in _STDOUT_ERRORS:
             raise
@@ -79,7 +82,7 @@ def run_command_line(arguments: Sequence[str]) -> int:
         # Libraries make errors of their own of a Ctrl-C that meets them inside a call.
         if not interrupted.is_set():
             raise
-        _say("sawlog: interrupted; nothing was written")
+        _say(_INTERRUPTED)
         code = EXIT_INTERRUPTED
     return code if isinstance(code, int) else 0
 
