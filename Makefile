@@ -3,6 +3,8 @@ VENV   ?= .venv
 PYTHON ?= python3
 BIN     = $(VENV)/bin
 READY   = $(VENV)/.ready
+# Where Python may write no bytecode it would compile our modules at every start.
+COMPILE = $(BIN)/python -m compileall -q pipeline jobs cluster
 
 .PHONY: install demo test check fix bench clean
 
@@ -12,6 +14,7 @@ $(READY): pyproject.toml setup.py constraints.txt $(wildcard pipeline/kernels/*.
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install -q -c constraints.txt -e '.[report,ssh,slurm,test,dev]'
 	@$(BIN)/python -m pipeline.kernels
+	@$(COMPILE)
 	@touch $@
 
 demo: $(READY)
@@ -33,6 +36,7 @@ fix: $(READY)
 	$(BIN)/ruff format .
 
 bench: $(READY)
+	@$(COMPILE)
 	$(BIN)/python -m tests.benchmarks $(ARGS)
 
 clean:

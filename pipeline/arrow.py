@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from array import array
 from itertools import accumulate
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -29,6 +29,17 @@ def strings(texts: Sequence[str]) -> pa.Array:
     return pa.StringArray.from_buffers(
         len(encoded), pa.py_buffer(ends), pa.py_buffer(b"".join(encoded))
     )
+
+
+def values_of(column: pa.ChunkedArray) -> list[Any]:
+    """Return the values of a column; of a dictionary's each is made once, not for every row."""
+    if not pa.types.is_dictionary(column.type):
+        return column.to_pylist()  # type: ignore[no-any-return]
+    values: list[Any] = []
+    for chunk in column.chunks:
+        known = [*chunk.dictionary.to_pylist(), None]
+        values += [known[-1 if k is None else k] for k in chunk.indices.to_pylist()]
+    return values
 
 
 def clean_text(text: bytes) -> str:

@@ -11,15 +11,16 @@ from __future__ import annotations
 import queue
 import threading
 from dataclasses import dataclass, field
-from mmap import mmap
 from tempfile import SpooledTemporaryFile
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from pipeline.errors import DamageError
+from pipeline.memory import zeros
 from pipeline.model import MAX_LINE_BYTES, Block
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
+    from mmap import mmap
 
     from pipeline.compression.base import PlainReader
 
@@ -44,8 +45,7 @@ class Buffers:
         self.size = max(size, 2 * MAX_LINE_BYTES)
         self._free: queue.SimpleQueue[mmap | bytearray | None] = queue.SimpleQueue()
         for _ in range(count):
-            # Anonymous memory: only pages that are written cost anything.
-            self._free.put(mmap(-1, self.size))
+            self._free.put(zeros(self.size))
 
     def take(self) -> mmap | bytearray:
         """Return a free buffer; waits until there is one."""

@@ -6,12 +6,12 @@ Texts become codes of `Texts`, which remembers each distinct one; codes of a dic
 translated to those.
 """
 
-from mmap import mmap
-
 import cython
 
 if cython.compiled:
     from cython.cimports.libc.string import memcmp, memcpy
+
+from pipeline.memory import zeros
 
 COMPILED = cython.compiled
 
@@ -122,10 +122,10 @@ class Texts:
         self._capacity = capacity
         self._arena_bytes = arena_bytes
         self._mask = 2 * capacity - 1
-        slots: cython.int[::1] = memoryview(mmap(-1, 8 * capacity)).cast("i")
-        hashes: cython.ulonglong[::1] = memoryview(mmap(-1, 8 * capacity)).cast("Q")
-        starts: cython.longlong[::1] = memoryview(mmap(-1, 8 * (capacity + 1))).cast("q")
-        arena: cython.uchar[::1] = memoryview(mmap(-1, arena_bytes)).cast("B")
+        slots: cython.int[::1] = memoryview(zeros(8 * capacity)).cast("i")
+        hashes: cython.ulonglong[::1] = memoryview(zeros(8 * capacity)).cast("Q")
+        starts: cython.longlong[::1] = memoryview(zeros(8 * (capacity + 1))).cast("q")
+        arena: cython.uchar[::1] = memoryview(zeros(arena_bytes)).cast("B")
         self._held = (slots, hashes, starts, arena)
         if cython.compiled:
             self._slots = cython.address(slots[0])

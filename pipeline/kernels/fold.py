@@ -6,8 +6,6 @@ What grouped questions need most (count, sum, least, greatest, first, last) is d
 scanned buffers; SQL is asked once for the groups of a split, not for the rows of each block.
 """
 
-from mmap import mmap
-
 import cython
 
 if cython.compiled:
@@ -15,6 +13,8 @@ if cython.compiled:
     from cython.cimports.pipeline.kernels.columns import Column, Texts
 else:
     from pipeline.kernels.columns import Column, Texts
+
+from pipeline.memory import zeros
 
 COMPILED = cython.compiled
 
@@ -95,9 +95,9 @@ class Folder:
         self._n_words = len(units) + 1
         self._n_folds = len(folds)
         self.texts = Texts(seed)
-        hashes: cython.ulonglong[::1] = memoryview(mmap(-1, 8 * CHUNK)).cast("Q")
-        words: cython.longlong[::1] = memoryview(mmap(-1, 8 * CHUNK * self._n_words)).cast("q")
-        ints: cython.int[::1] = memoryview(mmap(-1, 16 * CHUNK)).cast("i")
+        hashes: cython.ulonglong[::1] = memoryview(zeros(8 * CHUNK)).cast("Q")
+        words: cython.longlong[::1] = memoryview(zeros(8 * CHUNK * self._n_words)).cast("q")
+        ints: cython.int[::1] = memoryview(zeros(16 * CHUNK)).cast("i")
         self._chunk_held = (hashes, words, ints)
         if cython.compiled:
             self._hash = cython.address(hashes[0])
@@ -486,13 +486,13 @@ class Folder:
         self._capacity = capacity
         self._mask = 2 * capacity - 1
         n_folds = max(self._n_folds, 1)
-        slots: cython.int[::1] = memoryview(mmap(-1, 8 * capacity)).cast("i")
-        hashes: cython.ulonglong[::1] = memoryview(mmap(-1, 8 * capacity)).cast("Q")
-        stored: cython.longlong[::1] = memoryview(mmap(-1, 8 * capacity * self._n_words)).cast("q")
-        values: cython.longlong[::1] = memoryview(mmap(-1, 8 * capacity * n_folds)).cast("q")
-        filled: cython.uchar[::1] = memoryview(mmap(-1, capacity * n_folds)).cast("B")
-        marks: cython.int[::1] = memoryview(mmap(-1, 4 * capacity)).cast("i")
-        places: cython.int[::1] = memoryview(mmap(-1, 4 * capacity)).cast("i")
+        slots: cython.int[::1] = memoryview(zeros(8 * capacity)).cast("i")
+        hashes: cython.ulonglong[::1] = memoryview(zeros(8 * capacity)).cast("Q")
+        stored: cython.longlong[::1] = memoryview(zeros(8 * capacity * self._n_words)).cast("q")
+        values: cython.longlong[::1] = memoryview(zeros(8 * capacity * n_folds)).cast("q")
+        filled: cython.uchar[::1] = memoryview(zeros(capacity * n_folds)).cast("B")
+        marks: cython.int[::1] = memoryview(zeros(4 * capacity)).cast("i")
+        places: cython.int[::1] = memoryview(zeros(4 * capacity)).cast("i")
         self._held = (slots, hashes, stored, values, filled, marks, places)
         if cython.compiled:
             self._slots = cython.address(slots[0])

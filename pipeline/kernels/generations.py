@@ -12,6 +12,8 @@ import cython
 if cython.compiled:
     from cython.cimports.libc.string import memcmp, memcpy
 
+from pipeline.memory import zeros
+
 COMPILED = cython.compiled
 
 #: What a line does to its message: it opens it, names its message-id, belongs to its reception,
@@ -340,15 +342,15 @@ class Generations:
         self._capacity = capacity
         self._arena_bytes = arena
         self._mask = 2 * capacity - 1
-        held_slots = memoryview(bytearray(8 * capacity)).cast("i")
-        held_hashes = memoryview(bytearray(8 * capacity)).cast("Q")
-        held_places = memoryview(bytearray(8 * capacity)).cast("Q")
-        held_numbers = memoryview(bytearray(8 * capacity)).cast("q")
-        held_times = memoryview(bytearray(8 * capacity)).cast("q")
-        held_starts = memoryview(bytearray(8 * capacity)).cast("q")
-        held_sizes = memoryview(bytearray(4 * capacity)).cast("i")
-        held_phases = memoryview(bytearray(4 * capacity)).cast("i")
-        held_arena = memoryview(bytearray(arena))
+        held_slots = memoryview(zeros(8 * capacity)).cast("i")
+        held_hashes = memoryview(zeros(8 * capacity)).cast("Q")
+        held_places = memoryview(zeros(8 * capacity)).cast("Q")
+        held_numbers = memoryview(zeros(8 * capacity)).cast("q")
+        held_times = memoryview(zeros(8 * capacity)).cast("q")
+        held_starts = memoryview(zeros(8 * capacity)).cast("q")
+        held_sizes = memoryview(zeros(4 * capacity)).cast("i")
+        held_phases = memoryview(zeros(4 * capacity)).cast("i")
+        held_arena = memoryview(zeros(arena))
         self._held = (
             held_slots,
             held_hashes,

@@ -2,8 +2,6 @@
 # cython: cdivision=True, initializedcheck=False
 """The columns that a mail parser writes: what nobody asked for has no buffer and costs a test."""
 
-from mmap import mmap
-
 import cython
 
 if cython.compiled:
@@ -13,16 +11,12 @@ else:
     from pipeline.kernels.views import is_utf8, write_view
 
 from pipeline.kernels.mail_names import CODES, COLUMNS, INTS, PLACES, TEMPLATES, TEXTS
+from pipeline.memory import zeros
 
 COMPILED = cython.compiled
 
 #: Which columns there are: texts, codes, numbers, templates, the bit of each, the number of each.
 MAIL = (TEXTS, CODES, INTS, TEMPLATES, COLUMNS, PLACES)
-
-
-def _mapped(n):
-    """Return n zero bytes, of which only what is written to takes memory."""
-    return memoryview(mmap(-1, max(n, 1)))
 
 
 @cython.cclass
@@ -51,13 +45,13 @@ class Columns:
         self._n_ints = len(ints)
         self._n_built = len(built)
         self._bits = max_rows // 8 + 1
-        held_texts = _mapped(16 * max_rows * len(texts)).cast("B")
-        held_codes = _mapped(max_rows * len(codes)).cast("B")
-        held_ints = _mapped(8 * max_rows * len(ints)).cast("B")
-        held_template = _mapped(4 * max_rows if templates else 4).cast("i")
-        held_valid = _mapped(self._bits * len(built)).cast("B")
+        held_texts = memoryview(zeros(16 * max_rows * len(texts))).cast("B")
+        held_codes = memoryview(zeros(max_rows * len(codes))).cast("B")
+        held_ints = memoryview(zeros(8 * max_rows * len(ints))).cast("B")
+        held_template = memoryview(zeros(4 * max_rows if templates else 4)).cast("i")
+        held_valid = memoryview(zeros(self._bits * len(built))).cast("B")
         # Room for every text of every row: nothing can overflow it.
-        held_bad = _mapped(16 * max_rows * len(texts) or 16).cast("i")
+        held_bad = memoryview(zeros(16 * max_rows * len(texts) or 16)).cast("i")
         self._places_held = memoryview(bytearray(4 * len(PLACES))).cast("i")
         for name, column in PLACES.items():
             self._places_held[column] = built.index(name) if name in built else -1
@@ -74,8 +68,8 @@ class Columns:
         for k, name in enumerate(built):
             self.buffers[name + "_valid"] = held_valid[k * self._bits : (k + 1) * self._bits]
         self.buffers["bad"] = held_bad
-        padded_texts = held_texts.cast("i") if texts else _mapped(4).cast("i")
-        padded_ints = held_ints.cast("q") if ints else _mapped(8).cast("q")
+        padded_texts = held_texts.cast("i") if texts else memoryview(zeros(4)).cast("i")
+        padded_ints = held_ints.cast("q") if ints else memoryview(zeros(8)).cast("q")
         self.buffers["_all"] = (padded_texts, held_codes, padded_ints, held_valid)
         if cython.compiled:
             a: cython.int[::1] = self._places_held

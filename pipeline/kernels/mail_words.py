@@ -2,6 +2,8 @@
 # cython: cdivision=True, initializedcheck=False
 """Which of some phrases a text begins with: a table by first byte, the longest phrase first."""
 
+from bisect import bisect_left
+
 import cython
 
 COMPILED = cython.compiled
@@ -23,8 +25,9 @@ class Words:
             self._order_held[place] = k
             at += len(phrases[k])
             self._starts_held[place + 1] = at
+        firsts = [phrases[k][0] for k in order]
         for byte in range(257):
-            self._first_held[byte] = sum(phrases[k][0] < byte for k in order)
+            self._first_held[byte] = bisect_left(firsts, byte)
         if cython.compiled:
             text: cython.uchar[::1] = self._held
             starts: cython.int[::1] = self._starts_held

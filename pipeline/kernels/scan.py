@@ -21,6 +21,7 @@ else:
     from pipeline.kernels.views import is_ascii, is_utf8, write_view
 
 from pipeline.kernels.marks import FIXED_PROCESSES
+from pipeline.memory import zeros
 
 COMPILED = cython.compiled
 
@@ -189,7 +190,7 @@ class Scanner:
 
     @cython.cfunc
     def _bytes8(self, name, n: cython.Py_ssize_t) -> cython.p_uchar:
-        held = bytearray(n)
+        held = zeros(n)
         self.buffers[name] = held
         if cython.compiled:
             view: cython.uchar[::1] = held
@@ -200,7 +201,7 @@ class Scanner:
 
     @cython.cfunc
     def _ints32(self, name, n: cython.Py_ssize_t) -> cython.p_int:
-        held = memoryview(bytearray(4 * n)).cast("i")
+        held = memoryview(zeros(4 * n)).cast("i")
         self.buffers[name] = held
         if cython.compiled:
             view: cython.int[::1] = held
@@ -210,7 +211,7 @@ class Scanner:
 
     @cython.cfunc
     def _ints64(self, name, n: cython.Py_ssize_t) -> cython.p_longlong:
-        held = memoryview(bytearray(8 * n)).cast("q")
+        held = memoryview(zeros(8 * n)).cast("q")
         self.buffers[name] = held
         if cython.compiled:
             view: cython.longlong[::1] = held

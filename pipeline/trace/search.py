@@ -7,6 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from pipeline.arrow import values_of
 from pipeline.combine import FileCounts
 from pipeline.kernels.find import Finder, count_lines
 from pipeline.map import visit_blocks
@@ -15,6 +16,8 @@ from pipeline.scan import LineCounts, LineScanner
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import pyarrow as pa
 
     from pipeline.map import MapTask
     from pipeline.trace.query import Queries
@@ -26,6 +29,10 @@ COLUMNS = (
     *("delay_us", "size", "nrcpt", "client", "client_ip", "helo", "sasl_user", "message_id"),
     *("child_id", "link"),
 )
+_PARSED = frozenset(COLUMNS)
+_TIES = frozenset({"queue_id", "child_id"})
+#: Lines that are parsed at a time: few are found, and room for many takes time to be made.
+MAX_ROWS = 1 << 13
 #: Lines that name a message's bounce, or its copy: rare enough to look at all of them. Those that
 #: name what a filter here made of it are many; they hold the query mostly.
 LINKS = (b"notification: ", b"forwarded as ")
@@ -110,12 +117,11 @@ class Searcher:
     def search(self, task: MapTask) -> Found:
         """Search one split; never raises for what is in the input: that stands in the counts."""
         local = self._local
-        if not hasattr(local, "scanner"):
-            local.scanner = LineScanner(frozenset(COLUMNS))
-            local.tied = LineScanner(frozenset({"queue_id", "child_id"}))
+        if not hasattr(local, "found"):
             local.found = memoryview(bytearray(8 * _FOUND << 13)).cast("q")
-        for scanner in (local.scanner, local.tied):
-            scanner.begin_file(task.split.file.url, task.years)
+            local.scanners = {}
+        local.begin = task.split.file.url, task.years
+        local.began = set()
         local.texts = []  # lines of ties, not parsed yet
         found = Found(task.split.file.url)
         n_lines = n_bytes = 0
@@ -129,14 +135,28 @@ class Searcher:
         found.counts.lines = LineCounts(lines=n_lines, dated=n_lines, plain_bytes=n_bytes)
         return found
 
+    def _scan(self, text: bytearray, columns: frozenset[str]) -> Iterator[pa.Table]:
+        """Yield lines as tables; what parses them is made when there are some."""
+        local = self._local
+        scanner = local.scanners.get(columns)
+        if scanner is None:
+            scanner = local.scanners[columns] = LineScanner(columns, MAX_ROWS)
+        if columns not in local.began:
+            scanner.begin_file(*local.begin)
+            local.began.add(columns)
+        return scanner.scan(Block(text, len(text), 0))
+
     def _take(self, block: Block, found: Found, n_before: int) -> int:
         """Keep what matters of a block; return its lines."""
         search = self._search
         spans, tied, befores, n_lines = self._find(block)
-        texts = self._local.texts
-        texts += [_ended(bytes(block.buffer[begin:end])) for begin, end in tied]
-        if len(texts) > MANY_LINKS:
-            self._take_links(texts, found)
+        if tied:
+            texts = self._local.texts
+            texts += [_ended(bytes(block.buffer[begin:end])) for begin, end in tied]
+            if len(texts) > MANY_LINKS:
+                self._take_links(texts, found)
+        if not spans:
+            return n_lines
         n_rows = len(found.rows)
         for row in self._parse(block, spans):
             self._judge(row, found)
@@ -178,7 +198,7 @@ class Searcher:
         """Take from lines that do not match which queue ids they tie; forget the lines."""
         text = bytearray(b"".join(texts))
         texts.clear()
-        for table in self._local.tied.scan(Block(text, len(text), 0)) if text else ():
+        for table in self._scan(text, _TIES) if text else ():
             ids = [table[name].to_pylist() for name in ("queue_id", "child_id")]
             pairs = zip(*ids, strict=True)
             found.links += [(one, other) for one, other in pairs if one and other]
@@ -202,9 +222,11 @@ class Searcher:
             moves.append((length, start - length))
             length += len(piece)
         at = k = 0
-        for table in self._local.scanner.scan(Block(text, len(text), 0)):
+        for table in self._scan(text, _PARSED):
             names = [name for name in table.column_names if name in COLUMNS]
-            for row in table.select(names).to_pylist():
+            columns = [values_of(table[name]) for name in names]
+            for values in zip(*columns, strict=True):
+                row: Row = dict(zip(names, values, strict=True))
                 end = text.find(b"\n", at) + 1 or len(text)
                 while k + 1 < len(moves) and moves[k + 1][0] <= at:
                     k += 1
