@@ -14,7 +14,6 @@ from pipeline.investigation.overview_mail import (
     read_queue,
     read_stuck,
 )
-from pipeline.investigation.surge_growth import Growth, top
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
 
     from pipeline.investigation.overview_files import FileFound
     from pipeline.investigation.surge import Surge
+    from pipeline.investigation.surge_growth import Growth
 
 #: From this share on something is a cause, or has grown.
 _CAUSES = 0.3
@@ -110,14 +110,14 @@ def find_causes(surge: Surge, stuck: Stuck | None) -> list[Cause]:
     # Failed attempts, and the lines of the queue manager that go with them.
     if _is_much(2 * failed.growth, lines.growth):
         causes += _of_stuck(stuck) if stuck is not None else []
-        reasons = {one.value: one.share or 0 for one in top(surge.growths, "reason")}
-        destinations = top(surge.growths, "destination", 1)
+        reasons = {one.value: one.share or 0 for one in surge.growths.top("reason")}
+        destinations = surge.growths.top("destination", 1)
         if destinations and (destinations[0].share or 0) >= _MOSTLY:
             kind = "unresolvable" if reasons.get("DNS", 0) >= _MOSTLY else "unreachable"
             reason = max(reasons, key=reasons.__getitem__)
             causes.append(_cause(kind, destinations[0], reason))
     if _is_much(surge.totals["refused"].growth, lines.growth):
-        clients, reasons_ = (top(surge.growths, name, 1) for name in ("client", "refusal"))
+        clients, reasons_ = (surge.growths.top(name, 1) for name in ("client", "refusal"))
         share = surge.totals["refused"].growth / lines.growth
         name = clients[0].value if clients and (clients[0].share or 0) >= _MOSTLY else None
         causes.append(Cause("refusals", name, share, reasons_[0].value if reasons_ else None))
@@ -139,7 +139,7 @@ def _of_stuck(stuck: Stuck) -> list[Cause]:
 
 def _logins(surge: Surge) -> list[Cause]:
     causes = []
-    for one in top(surge.growths, "login", 1):
+    for one in surge.growths.top("login", 1):
         before = one.before if one.before is not None else one.after
         every = surge.totals["taken_up"].after
         if one.after >= max(_MASSES * before, _FEW) and one.after >= _CAUSES * every:
@@ -147,7 +147,7 @@ def _logins(surge: Surge) -> list[Cause]:
     failed = surge.totals.get("logins_failed")
     if failed is not None and _is_much(failed.growth, surge.totals["lines"].growth):
         share = failed.growth / surge.totals["lines"].growth
-        clients = top(surge.growths, "login_failed", 1)
+        clients = surge.growths.top("login_failed", 1)
         name = clients[0].value if clients and (clients[0].share or 0) >= _MOSTLY else None
         causes.append(Cause("guessing", name, share))
     return causes
@@ -163,7 +163,7 @@ def _cause(kind: str, growth: Growth, detail: str | None) -> Cause:
 
 def shown_processes(surge: Surge, n: int = 4) -> list[Growth]:
     """Return the processes that carry the change, and one that does not though it is large."""
-    every = top(surge.growths, "process")
+    every = surge.growths.top("process")
     carrying = [one for one in every if (one.share or 0) >= 0.05][: n - 1]
     volume = surge.totals["volume"]
     # Beside a surge the usual looks small: it is large by what there was before.

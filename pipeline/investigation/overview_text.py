@@ -17,7 +17,7 @@ from pipeline.charts.units import in_units
 from pipeline.investigation.overview import shown_processes, tell_hosts
 from pipeline.investigation.overview_causes import tell_causes, tell_innocent
 from pipeline.investigation.overview_files import tell_pace
-from pipeline.investigation.surge_growth import top
+from pipeline.investigation.surge import N_TOLD
 from pipeline.investigation.surge_text import (
     Line,
     Look,
@@ -102,7 +102,7 @@ def _head(overview: Overview, look: Look) -> list[Line]:
     if moments:
         parts.append(f"{min(moments):%Y-%m-%d} … {max(moments):%Y-%m-%d %H:%M}")
     if surge is not None:
-        hosts = tell_hosts(top(surge.growths, "host"))
+        hosts = tell_hosts(surge.growths.top("host"))
         names = ", ".join(cut_cells(escape_visibly(host), 24) for host in hosts[:_HOSTS])
         more = f" and {len(hosts) - _HOSTS:,} more" if len(hosts) > _HOSTS else ""
         parts.append(f"host{'s' * (len(hosts) != 1)} {names}{more}" if hosts else "no host")
@@ -188,7 +188,7 @@ def _why(overview: Overview, surge: Surge) -> list[str]:
     failed, lines = surge.totals["attempts"], surge.totals["lines"]
     stuck = overview.stuck
     texts = []
-    hosts = top(surge.growths, "host")
+    hosts = surge.growths.top("host")
     if surge.main is not None and len(hosts) > 1 and (hosts[0].share or 0) >= 0.5:
         share = min(1.0, hosts[0].share or 0)
         texts.append(f"{tell_share(share)} of it is host {tell_name(hosts[0])}")
@@ -204,7 +204,7 @@ def _why(overview: Overview, surge: Surge) -> list[str]:
                 told += f", {stuck.nobodys:,} of them from <>"
         reasons = [
             f"{tell_name(one)} {tell_share(one.share)}"
-            for one in top(surge.growths, "reason", 3)
+            for one in surge.growths.top("reason", 3)
             if (one.share or 0) >= 0.05
         ]
         texts.append(f"{tell_share(share)} {of} {told}: {', '.join(reasons)}")
@@ -214,7 +214,7 @@ def _why(overview: Overview, surge: Surge) -> list[str]:
     if refused.growth > 0 and lines.growth > 0 and refused.growth >= 0.05 * lines.growth:
         reasons = [
             f"{tell_name(one)} {tell_share(one.share)}"
-            for one in top(surge.growths, "refusal", 3)
+            for one in surge.growths.top("refusal", 3)
             if (one.share or 0) >= 0.05
         ]
         share = min(1.0, refused.growth / lines.growth)
@@ -226,7 +226,7 @@ def _why(overview: Overview, surge: Surge) -> list[str]:
 def _tell_attempts(overview: Overview, surge: Surge, queue_id: str) -> str:
     """Return the daily counts of a message that is tried again and again."""
     days = surge.attempts[queue_id]
-    (one,) = [g for g in top(surge.growths, "queue_id") if g.value == queue_id][:1]
+    one = next(g for g in surge.growths.top("queue_id", N_TOLD) if g.value == queue_id)
     life = overview.lives.get(queue_id)
     counts = [f"{day.month}/{day.day}\0{n:,}" for day, n in list(days.items())[-8:]]
     end = ""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pipeline import duck
 from pipeline.errors import UsageError
-from pipeline.investigation.surge_growth import Growth, Total, measure_growth, top
+from pipeline.investigation.surge_growth import measure_growth
 from pipeline.investigation.surge_periods import around, find_periods
 from pipeline.investigation.surge_series import STEPS, Period, Series, build_series, find_silence
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from pipeline.investigation.changes import Change
+    from pipeline.investigation.surge_growth import Growths, Total
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class Surge:
         The one that the rest is about.
     before, after : Period or None
         What was compared; no ``before``: nothing, and the growths are all there is.
-    growths : list of Growth
+    growths : Growths
         By dimension, what carries most first.
     totals : dict of str to Total
         Of each measure.
@@ -49,7 +50,7 @@ class Surge:
     main: Change | None
     before: Period | None
     after: Period
-    growths: list[Growth]
+    growths: Growths
     totals: dict[str, Total]
     silence: list[tuple[datetime, datetime]]
     attempts: dict[str, dict[datetime, int]]
@@ -67,7 +68,7 @@ class Surge:
 
 
 #: Queue ids whose attempts are told by day.
-_N_TOLD = 3
+N_TOLD = 3
 
 
 def find_surge(
@@ -100,7 +101,7 @@ def find_surge(
                 f"from {whole.begin} to {whole.end}"
             )
     growths, totals = measure_growth(results, series, before, after)
-    ids = [one.value for one in top(growths, "queue_id", _N_TOLD) if one.value is not None]
+    ids = [one.value for one in growths.top("queue_id", N_TOLD) if one.value is not None]
     return Surge(
         series,
         changes,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipeline import duck
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import pyarrow as pa
 
@@ -105,37 +106,72 @@ class Total:
         return self.after - (self.before or 0.0)
 
 
+class Growths:
+    """What grew (or shrank, as the whole did), of each dimension the most first.
+
+    A table, since there may be many thousands of values, of which a screen shows ten.
+
+    Parameters
+    ----------
+    tables : sequence of pyarrow.Table
+        ``dimension``, ``value``, ``measure``, ``before``, ``after``, ``growth``, ``share``,
+        ``detail``, and ``place``: of the dimension in `DIMENSIONS`, in ascending order.
+    """
+
+    def __init__(self, tables: Sequence[pa.Table]) -> None:
+        self._empty = tables[0].drop_columns(["place"]).slice(0, 0)
+        self._tables: dict[str, pa.Table] = {}
+        for table in tables:
+            places = table["place"].to_pylist()
+            for place in dict.fromkeys(places):
+                begin, end = bisect_left(places, place), bisect_right(places, place)
+                part = table.drop_columns(["place"]).slice(begin, end - begin)
+                self._tables[DIMENSIONS[place].name] = part
+
+    def count(self, dimension: str) -> int:
+        """Return how many values of a dimension there are."""
+        return self._tables[dimension].num_rows if dimension in self._tables else 0
+
+    def top(self, dimension: str, n: int | None = None) -> list[Growth]:
+        """Return the first of a dimension: those that carry most."""
+        if dimension not in self._tables:
+            return []
+        rows = self._tables[dimension].slice(0, n).to_pylist()
+        return [Growth(**{name: row[name] for name in Growth.__slots__}) for row in rows]
+
+    def values(self, dimension: str, *columns: str) -> Iterator[tuple[Any, ...]]:
+        """Yield some columns of all rows of a dimension."""
+        if dimension in self._tables:
+            part = self._tables[dimension]
+            yield from zip(*(part[name].to_pylist() for name in columns), strict=True)
+
+    def table(self) -> pa.Table:
+        """Return all of them, dimension by dimension."""
+        import pyarrow as pa
+
+        return pa.concat_tables([self._empty, *self._tables.values()])
+
+
 def measure_growth(
     results: Mapping[str, pa.Table], series: Series, before: Period | None, after: Period
-) -> tuple[list[Growth], dict[str, Total]]:
+) -> tuple[Growths, dict[str, Total]]:
     """Compare two stretches; without ``before`` tell what there is in ``after``.
 
     Returns
     -------
-    list of Growth
-        By dimension, what grew (or shrank, as the whole did) most first.
+    Growths
+        By dimension.
     dict of str to Total
-        By result: bytes of ``volume``, lines of the others; ``lines`` for those of ``volume``.
+        By result: bytes of ``volume``, lines of the others; ``lines`` for those of ``volume``,
+        ``deliveries`` for all ``attempts``, those that succeeded, too.
     """
     sides = _Sides(series, before, after)
-    totals = {
-        name: sides.total(
-            results[name],
-            "bytes" if name == "volume" else "lines",
-            _FAILED if name == "attempts" else "true",
-        )
-        for name in MEASURES
-        if name in results
-    }
-    totals["lines"] = sides.total(results["volume"], "lines")
-    totals["deliveries"] = sides.total(results["attempts"], "lines")
-    growths: list[Growth] = []
-    for dimension in DIMENSIONS:
-        if dimension.table not in results:
-            continue
-        total = totals["deliveries" if dimension.name == "status" else dimension.table]
-        growths += sides.growths(results[dimension.table], dimension, total)
-    return growths, totals
+    totals: dict[str, Total] = {}
+    tables = []
+    for name in (name for name in MEASURES if name in results):
+        totals |= sides.totals(results[name], name)
+        tables.append(sides.growths(results[name], name, totals))
+    return Growths(tables), totals
 
 
 class _Sides:
@@ -146,7 +182,7 @@ class _Sides:
         self._slots = self._table(series, before, after)
         # Stretches that the log does not reach have no length; nothing was there, then.
         self._lengths = [
-            0.0 if period is None else series.length(period) for period in (before, after)
+            (0.0 if period is None else series.length(period)) or 1.0 for period in (before, after)
         ]
         self._has_before = before is not None
 
@@ -166,62 +202,67 @@ class _Sides:
             }
         )
 
-    def total(self, table: pa.Table, column: str, where: str = "true") -> Total:
-        (row,) = self._ask(table, f"SELECT {self._sums(column)} FROM sided WHERE {where}")
-        before, after = self._rates(row)
-        return Total(before if self._has_before else None, after)
+    def totals(self, table: pa.Table, name: str) -> dict[str, Total]:
+        """Return the totals of a result, by their names."""
+        asked = {
+            "volume": {"volume": ("bytes", "true"), "lines": ("lines", "true")},
+            "attempts": {"attempts": ("lines", _FAILED), "deliveries": ("lines", "true")},
+        }.get(name, {name: ("lines", "true")})
+        columns = [
+            f"{self._rate(column, side, where)} AS {total}_{side}"
+            for total, (column, where) in asked.items()
+            for side in range(2)
+        ]
+        (row,) = self._ask(table, f"SELECT {', '.join(columns)} FROM sided").to_pylist()
+        return {
+            total: Total(row[f"{total}_0"] if self._has_before else None, row[f"{total}_1"])
+            for total in asked
+        }
 
-    def growths(self, table: pa.Table, dimension: Dimension, total: Total) -> list[Growth]:
-        column = "bytes" if dimension.table == "volume" else "lines"
-        direction = "DESC" if total.growth >= 0 else "ASC"
-        rows = self._ask(
-            table,
-            f"SELECT {dimension.value} AS value, {dimension.also} AS also, "
-            f"any_value({dimension.detail}) AS detail, {self._sums(column)} FROM sided "
-            f"WHERE {dimension.where} GROUP BY {dimension.value}, also "
-            f"ORDER BY after / {self._length(1)} - before / {self._length(0)} {direction}, "
-            f"after DESC, value, also LIMIT {MOST_VALUES}",
-        )
-        measure = "deliveries" if dimension.name == "status" else MEASURES[dimension.table]
-        found = []
-        for row in rows:
-            before, after = self._rates(row)
-            growth = after - (before if self._has_before else 0.0)
-            found.append(
-                Growth(
-                    dimension.name,
-                    row["value"],
-                    measure,
-                    before if self._has_before else None,
-                    after,
-                    growth / total.growth if total.growth else None,
-                    row["detail"],
-                )
+    def growths(self, table: pa.Table, name: str, totals: Mapping[str, Total]) -> pa.Table:
+        """Return the growths of a result, as `Growths` takes them."""
+        before, growth = ("was", "gain") if self._has_before else ("NULL", "NULL")
+        column = "bytes" if name == "volume" else "lines"
+        parts = []
+        for place, dimension in enumerate(DIMENSIONS):
+            if dimension.table != name:
+                continue
+            is_status = dimension.name == "status"
+            total = totals["deliveries" if is_status else name].growth
+            parts.append(
+                f"(SELECT {place} AS place, {duck.quote(dimension.name)} AS dimension, value, "
+                f"{duck.quote('deliveries' if is_status else MEASURES[name])} AS measure, "
+                f"CAST({before} AS DOUBLE) AS before, after, CAST({growth} AS DOUBLE) AS growth, "
+                f"gain / nullif({_exact(total)}, 0) AS share, detail, also, "
+                f"{'' if total >= 0 else '-'}gain AS weight "
+                f"FROM (SELECT *, after - was AS gain "
+                f"FROM (SELECT CAST({dimension.value} AS VARCHAR) AS value, "
+                f"CAST({dimension.also} AS VARCHAR) AS also, "
+                f"CAST(any_value({dimension.detail}) AS VARCHAR) AS detail, "
+                f"{self._rate(column, 0)} AS was, {self._rate(column, 1)} AS after "
+                f"FROM sided WHERE {dimension.where} GROUP BY ALL)) "
+                f"ORDER BY weight DESC, after DESC, value, also LIMIT {MOST_VALUES})"
             )
-        return found
+        return self._ask(
+            table,
+            f"SELECT * EXCLUDE (also, weight) FROM ({' UNION ALL '.join(parts)}) "
+            "ORDER BY place, weight DESC, after DESC, value, also",
+        )
 
-    def _ask(self, table: pa.Table, sql: str) -> list[dict[str, Any]]:
+    def _ask(self, table: pa.Table, sql: str) -> pa.Table:
         hour = " + to_hours(hour)" if self._unit == "hour" else ""
         sided = f"SELECT t.*, s.side FROM counted t JOIN slots s ON s.moment = t.day{hour}"
-        done = duck.query_over(
-            {"counted": table, "slots": self._slots}, f"WITH sided AS ({sided}) {sql}"
-        )
-        rows: list[dict[str, Any]] = done.to_pylist()
-        return rows
-
-    def _sums(self, column: str) -> str:
-        return ", ".join(
-            f"CAST(coalesce(sum({column}) FILTER (side = {side}), 0) AS DOUBLE) AS {name}"
-            for side, name in enumerate(("before", "after"))
+        return duck.query_over(
+            {"counted": table, "slots": self._slots},
+            f"WITH sided AS MATERIALIZED ({sided}) {sql}",
         )
 
-    def _length(self, side: int) -> float:
-        return self._lengths[side] or 1.0
+    def _rate(self, column: str, side: int, where: str = "true") -> str:
+        """Return the SQL of a column's sum on one side, per day or hour."""
+        total = f"CAST(coalesce(sum({column}) FILTER (side = {side} AND {where}), 0) AS DOUBLE)"
+        return f"{total} / {_exact(self._lengths[side])}"
 
-    def _rates(self, row: Mapping[str, Any]) -> tuple[float, float]:
-        return row["before"] / self._length(0), row["after"] / self._length(1)
 
-
-def top(growths: Sequence[Growth], dimension: str, n: int | None = None) -> list[Growth]:
-    """Return the first of a dimension: those that carry most."""
-    return [one for one in growths if one.dimension == dimension][:n]
+def _exact(number: float) -> str:
+    """Return a number in SQL; written without the quotes it would be a DECIMAL."""
+    return f"CAST('{number!r}' AS DOUBLE)"

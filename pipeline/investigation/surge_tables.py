@@ -45,7 +45,7 @@ def surge_tables(surge: Surge | None, unit: str) -> dict[str, pa.Table]:
     silence = {"begins": stamp, "ends": stamp, "hours": pa.int64()}
     return {
         "change": make_table(change, _changes(surge)),
-        "growth": make_table(growth, _growths(surge)),
+        "growth": _growths(surge, growth),
         "volume": make_table(volume, _volume(surge)),
         "attempts": make_table(attempts, _attempts(surge)),
         "silence": make_table(silence, _silence(surge)),
@@ -84,11 +84,10 @@ def _changes(surge: Surge | None) -> list[tuple[object, ...]]:
     ]
 
 
-def _growths(surge: Surge | None) -> list[tuple[object, ...]]:
-    return [
-        (g.dimension, g.value, g.measure, g.before, g.after, g.growth, g.share, g.detail)
-        for g in (surge.growths if surge is not None else [])
-    ]
+def _growths(surge: Surge | None, columns: dict[str, pa.DataType]) -> pa.Table:
+    if surge is None:
+        return make_table(columns, [])
+    return surge.growths.table().rename_columns(list(columns))
 
 
 def _volume(surge: Surge | None) -> list[tuple[object, ...]]:

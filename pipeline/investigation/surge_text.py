@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from pipeline.charts.bars import Part, make_spark
 from pipeline.charts.units import in_units
 from pipeline.investigation.changes import FACTOR
-from pipeline.investigation.surge_growth import Growth, Total, top
 from pipeline.investigation.surge_series import STEPS
 from pipeline.outputs.table import cut_cells, measure_cells
 from pipeline.text import escape_visibly
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from pipeline.investigation.surge import Surge
+    from pipeline.investigation.surge_growth import Growth, Total
     from pipeline.investigation.surge_series import Period
 
 Line = list[Part]
@@ -122,10 +122,10 @@ def tell_carriers(surge: Surge) -> list[str]:
     change = "growth" if surge.totals["volume"].growth >= 0 else "drop"
     all_of = f"of the {change}" if is_compared else "of the bytes"
     sentences = []
-    names, share = _carrying(top(surge.growths, "process"))
+    names, share = _carrying(surge.growths.top("process"))
     if names:
         sentences.append(f"{tell_share(share)} {all_of} is {' and '.join(names)}")
-    hosts = top(surge.growths, "host")
+    hosts = surge.growths.top("host")
     if len(hosts) > 1 and (hosts[0].share or 0) > 0.5:
         sentences.append(f"{tell_share(hosts[0].share)} {all_of} is host {tell_name(hosts[0])}")
     flat = flat_processes(surge)
@@ -135,7 +135,7 @@ def tell_carriers(surge: Surge) -> list[str]:
     if _matters(surge, "attempts"):
         reasons = [
             f"{tell_share(one.share)} {tell_name(one)}"
-            for one in top(surge.growths, "reason", 3)
+            for one in surge.growths.top("reason", 3)
             if (one.share or 0) >= _MATTERS
         ]
         told = f"attempts that failed: {_from_to(failed)} {_a(unit)}"
@@ -148,10 +148,10 @@ def tell_carriers(surge: Surge) -> list[str]:
     if _matters(surge, "taken_up"):
         sentences += [
             f"what the queue manager takes up: {tell_share(one.share)} from {tell_name(one)}"
-            for one in top(surge.growths, "sender", 1)
+            for one in surge.growths.top("sender", 1)
             if (one.share or 0) >= 0.5
         ]
-    statuses = top(surge.growths, "status")
+    statuses = surge.growths.top("status")
     if not is_compared and statuses and (statuses[0].share or 0) > 0.5:
         told = f"{tell_share(statuses[0].share)} of the attempts to deliver"
         sentences.append(f"{told} are {tell_name(statuses[0])}")
@@ -163,7 +163,7 @@ def flat_processes(surge: Surge) -> list[str]:
     volume = surge.totals["volume"]
     if not volume.before:
         return []
-    large = sorted(top(surge.growths, "process"), key=lambda one: -(one.before or 0))
+    large = sorted(surge.growths.top("process"), key=lambda one: -(one.before or 0))
     return [
         tell_name(one)
         for one in large
@@ -176,8 +176,8 @@ def count_retried(surge: Surge) -> int:
     """Return the messages that failed more than once in the later stretch, and more than before."""
     length = surge.series.length(surge.after)
     return sum(
-        one.value is not None and one.after * length > 1.5 and (one.growth or one.after) > 0
-        for one in top(surge.growths, "queue_id")
+        value is not None and after * length > 1.5 and (growth or after) > 0
+        for value, after, growth in surge.growths.values("queue_id", "value", "after", "growth")
     )
 
 
@@ -207,14 +207,14 @@ def _carrying(growths: Sequence[Growth]) -> tuple[list[str], float]:
 
 
 def _table(surge: Surge, table: str, dimension: str, look: Look, n: int) -> list[Line]:
-    every = top(surge.growths, dimension)
-    if not every or (dimension == "host" and len(every) == 1):
+    n_all = surge.growths.count(dimension)
+    if not n_all or (dimension == "host" and n_all == 1):
         return []
     is_compared, unit = surge.before is not None, surge.series.unit
     column = "bytes" if table == "volume" else "lines"
     heads = ["before", f"{_a(unit)}", "share"] if is_compared else [f"{_a(unit)}", "share"]
     rows = []
-    for one in every[:n]:
+    for one in surge.growths.top(dimension, n):
         numbers = [_rate(one.after, column), tell_share(one.share)]
         rows.append((tell_name(one), [_rate(one.before, column)] * is_compared + numbers))
     widths = [
@@ -226,8 +226,8 @@ def _table(surge: Surge, table: str, dimension: str, look: Look, n: int) -> list
     )
     lines: list[Line] = [[Part("")], [Part(_row(_HEADS[dimension], heads, room, widths), "name")]]
     lines += [[Part(_row(name, numbers, room, widths))] for name, numbers in rows]
-    if len(every) > n:
-        lines.append([Part(f"… {len(every) - n:,} more")])
+    if n_all > n:
+        lines.append([Part(f"… {n_all - n:,} more")])
     return lines
 
 

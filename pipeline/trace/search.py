@@ -138,7 +138,7 @@ class Searcher:
     def _scan(self, text: bytearray, columns: frozenset[str]) -> Iterator[pa.Table]:
         """Yield lines as tables; what parses them is made when there are some."""
         local = self._local
-        scanner = local.scanners.get(columns)
+        scanner: LineScanner | None = local.scanners.get(columns)
         if scanner is None:
             scanner = local.scanners[columns] = LineScanner(columns, MAX_ROWS)
         if columns not in local.began:
