@@ -58,6 +58,9 @@ def run_command_line(arguments: Sequence[str]) -> int:
         # complain once more when it flushes stdout at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
+    except click.exceptions.NoArgsIsHelpError as error:
+        _say(error.format_message())
+        code = EXIT_USAGE
     except click.ClickException as error:
         _say(f"sawlog: {error.format_message()}")
         code = EXIT_USAGE
@@ -108,6 +111,15 @@ def _say(text: str) -> None:
 
 class _Commands(clicks.Group):
     """The commands; any other first word is a job, or several of them, or a log to look at."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take options of the overview before its sources for what they are."""
+        if args and args[0].startswith("-") and args[0] != "-":
+            name = args[0].partition("=")[0] if args[0].startswith("--") else args[0][:2]
+            known = {name for one in overview_command.params for name in one.opts}
+            if name in known - {name for one in self.get_params(ctx) for name in one.opts}:
+                args = ["overview", *args]
+        return super().parse_args(ctx, args)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

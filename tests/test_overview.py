@@ -84,6 +84,17 @@ def test_the_demo_archive_as_tables(sawlog, demo):
     assert ["LOG", "CHANGED", "WHY", "QUEUE", "CAUSE", "NOT IT", "NEXT"] == sections
 
 
+@pytest.mark.parametrize("option", ["--since=2007-12-20", "--since 2007-12-20", "-q"])
+def test_options_may_stand_before_the_sources(sawlog, demo, option):
+    """As they may behind them."""
+    source = demo / "maillog.1"
+
+    before = sawlog(*option.split(), source)
+
+    assert before.code == 0
+    assert before.out == sawlog(source, *option.split()).out
+
+
 @pytest.mark.parametrize("width", [20, 40, 60, 80, 100, 200])
 def test_no_line_is_wider_than_the_screen(sawlog, demo, width, monkeypatch):
     """Down to narrow ones; but for commands to be typed, which must be whole, and the axis."""
