@@ -162,7 +162,7 @@ def map_split(task: MapTask, is_cancelled: Callable[[], bool] = _cancelled.is_se
         blocks = leave_out(blocks, task.begin, task.end, buffers)
     if task.is_ahead:
         blocks = read_ahead(blocks, buffers)
-    peeler = _peeler(task)
+    peeler = make_peeler(task)
     if peeler is not None:
         blocks = peeler.peel(blocks, buffers)
     expander = Expander(task.years) if task.plan.expands_repeats else None
@@ -219,7 +219,7 @@ def map_split(task: MapTask, is_cancelled: Callable[[], bool] = _cancelled.is_se
 
 
 def visit_blocks(
-    task: MapTask, counts: FileCounts, *, keeps_tails: bool = False
+    task: MapTask, counts: FileCounts, *, keeps_tails: bool = False, peeler: Peeler | None = None
 ) -> Generator[Block]:
     """Yield the blocks of a split to who asks no query of them; each is valid until the next.
 
@@ -229,6 +229,8 @@ def visit_blocks(
     ----------
     keeps_tails : bool
         Of lines that are too long for a block, the rest comes with it.
+    peeler : Peeler, optional
+        Takes the lines out of their envelopes; else they come as they stand.
     """
     split = task.split
     url = split.file.url
@@ -238,22 +240,29 @@ def visit_blocks(
         counts.damage = Damage(url, error.kind, detail=error.detail)
         return
     buffers = _buffers(task)
-    blocks: Iterator[Block] = read_blocks(
-        reader,
-        buffers,
-        is_first=split.start is None,
-        has_stop=split.stop is not None,
-        offset=(split.start.plain_offset or 0) if split.start else 0,
-        keeps_tails=keeps_tails,
-    )
+    blocks: Iterator[Block]
+    if peeler is not None and not peeler.is_lined:
+        blocks = read_pieces(reader, buffers)
+    else:
+        blocks = read_blocks(
+            reader,
+            buffers,
+            is_first=split.start is None,
+            has_stop=split.stop is not None,
+            offset=(split.start.plain_offset or 0) if split.start else 0,
+            keeps_tails=keeps_tails,
+        )
     if task.is_ahead:
         blocks = read_ahead(blocks, buffers)
+    if peeler is not None:
+        blocks = peeler.peel(blocks, buffers)
     _under_way[threading.get_ident()] = split, reader
     try:
         with reader:
             for block in blocks:
                 yield block
-                buffers.give_back(block.buffer)
+                if peeler is None:
+                    buffers.give_back(block.buffer)
                 _check(_cancelled.is_set)
         if builder is not None and task.build is not None:
             _keep_index(builder, task.build)
@@ -285,7 +294,8 @@ def _own_bytes(split: Split, stored_offset: int) -> int:
     return max(0, stop - start)
 
 
-def _peeler(task: MapTask) -> Peeler | None:
+def make_peeler(task: MapTask) -> Peeler | None:
+    """Return what takes a split's lines out of their envelopes, where they stand in some."""
     if task.envelope is None:
         return None
     from pipeline.peel import Peeler

@@ -55,13 +55,24 @@ class Peeler:
         try:
             for block in blocks:
                 try:
-                    yield from self._open(block)
+                    yield from self.open(block)
                 finally:
                     buffers.give_back(block.buffer)
         except DamageError:
-            yield from self._end()
+            yield from self.end()
             raise
-        yield from self._end()
+        yield from self.end()
+
+    @property
+    def is_lined(self) -> bool:
+        """Whether blocks of whole lines are to be given; else they may end anywhere."""
+        return self._envelope.is_lined
+
+    @property
+    def n_joined(self) -> int:
+        """Lines of the file that are parts of others."""
+        n: int = self._inner.n_joined
+        return n
 
     @property
     def n_peeled(self) -> int:
@@ -82,7 +93,8 @@ class Peeler:
         counts.dated += inner.n_joined_dated
         counts.plain_bytes += inner.n_outer_bytes - inner.n_out_bytes
 
-    def _open(self, block: Block) -> Iterator[Block]:
+    def open(self, block: Block) -> Iterator[Block]:
+        """Yield the inner lines of one block of whole lines, but for what goes on in the next."""
         at = 0
         while at < block.stop:
             self._inner.clear()
@@ -120,7 +132,8 @@ class Peeler:
         self._opener.end()
         yield from self._take()
 
-    def _end(self) -> Iterator[Block]:
+    def end(self) -> Iterator[Block]:
+        """Yield, after the last block, the parts of lines whose end has not come."""
         self._inner.clear()
         self._inner.flush()
         yield from self._take()

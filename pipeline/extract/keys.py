@@ -53,6 +53,11 @@ class KeyPlan:
     sql: str | None
     reasons: str | None = None
 
+    @property
+    def looks_inside(self) -> bool:
+        """Whether it matters what is in a line, and not only which file it is of."""
+        return self.sql is not None or not set(self.by) <= {"file"}
+
 
 def plan_keys(settings: Settings, where: Collection[str]) -> KeyPlan:
     """Plan how lines are told apart.

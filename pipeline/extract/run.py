@@ -94,10 +94,18 @@ def extract(
         else columns_of(settings.where, "mail", RELATIONS)
     )
     keys = plan_keys(settings, where)
+    if not keys.looks_inside and settings.envelope == "auto":
+        settings = replace(settings, envelope="none")
     plan, _ = plan_queries([], replace(settings, where=None))
     inputs = find_inputs(arguments, settings)
     on_found(inputs)
     tasks = plan_tasks(inputs, plan, settings)
+    for url, envelope in ((file.url, head.envelope) for file, head in inputs.files):
+        if envelope is not None and not envelope.envelope.is_lined:
+            raise UsageError(
+                f"{url}: {envelope.envelope.name} is no text of lines; what is inside can't be "
+                "extracted line by line (--by none extracts the file as it stands)"
+            )
     with new_folder(folder) as place:
         sorter = Sorter(keys, PACKERS[compress](), place.parent)
         try:

@@ -13,10 +13,11 @@ from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any
 
 from pipeline.combine import FileCounts
+from pipeline.errors import UsageError
 from pipeline.extract.frames import FRAME_BYTES, cut
 from pipeline.extract.keys import Key, Keyer
 from pipeline.kernels.route import NEVER, route
-from pipeline.map import visit_blocks
+from pipeline.map import make_peeler, visit_blocks
 from pipeline.scan import LineScanner
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from pipeline.extract.keys import KeyPlan
     from pipeline.map import MapTask
     from pipeline.model import Block
+    from pipeline.peel import Peeler
 
 MAX_ROWS = 1 << 17
 #: Unfinished frames of a thread hold so much text at most; then all are written as they are.
@@ -120,22 +122,29 @@ class Sorter:
             self._spools.append(self._local.spool)
         counts = FileCounts()
         url = task.split.file.url
-        one = _SplitSorter(self._plan, self._packer, self._local)
+        peeler = make_peeler(task)
+        one = _SplitSorter(self._plan, self._packer, self._local, url, peeler)
         one.scanner.begin_file(url, task.years)
         try:
             with closing(visit_blocks(task, counts, keeps_tails=True)) as blocks:
                 for block in blocks:
                     one.take(block)
+                one.end()
         except BaseException as error:
             error.add_note(f"while sorting split {task.split.index} of {url}")
             raise
         one.flush()
         counts.lines = one.scanner.counts()
+        if peeler is not None:
+            peeler.correct(counts.lines)
+            counts.n_peeled, counts.n_not_peeled = peeler.n_peeled, peeler.n_not_peeled
         return Sorted(url, counts, one.groups)
 
 
 class _SplitSorter:
-    def __init__(self, plan: KeyPlan, packer: Packer, local: Any) -> None:
+    def __init__(
+        self, plan: KeyPlan, packer: Packer, local: Any, url: str, peeler: Peeler | None
+    ) -> None:
         if not hasattr(local, "scanner"):
             local.scanner = LineScanner(plan.scanned, MAX_ROWS, plan.reasons)
             local.keyer = Keyer(plan, local.scanner.schema, MAX_ROWS)
@@ -145,6 +154,8 @@ class _SplitSorter:
         self._local = local
         self._keyer: Keyer = local.keyer
         self._packer = packer
+        self._url = url
+        self._peeler = peeler  # takes keys out of the envelopes, which are sorted as they stand
         self.groups: dict[Key, Group] = {}
         self._held: dict[Key, bytearray] = {}
         self._n_held = 0
@@ -152,18 +163,44 @@ class _SplitSorter:
     def take(self, block: Block) -> None:
         """Sort the lines of a block."""
         at = 0
-        for table, stop in self.scanner.scan_to(block):
-            self._take_table(table, block, at, is_last=stop == block.stop)
-            at = stop
+        if self._peeler is None:
+            for table, stop in self.scanner.scan_to(block):
+                extra = block.extra_bytes if stop == block.stop else 0
+                self._take_table(table, block, at, self.scanner.buffers["bytes"], extra)
+                at = stop
+            return
+        for inner in self._peeler.open(block):
+            if self._peeler.n_joined:
+                raise self._in_parts()
+            row = 0
+            assert inner.outer is not None
+            for table, _ in self.scanner.scan_to(inner):
+                lengths = inner.outer.bytes[row : row + table.num_rows]
+                row += table.num_rows
+                stop = inner.outer.offset[row - 1] + lengths[-1] - block.offset
+                self._take_table(table, block, at, lengths, max(0, stop - block.stop))
+                at = stop
 
-    def _take_table(self, table: pa.Table, block: Block, at: int, *, is_last: bool) -> None:
+    def end(self) -> None:
+        """See that no line waits for its other parts."""
+        for _ in self._peeler.end() if self._peeler is not None else ():
+            raise self._in_parts()
+
+    def _in_parts(self) -> UsageError:
+        return UsageError(
+            f"{self._url}: some lines stand in several envelopes, a part in each, with others in "
+            "between; such a file can be extracted as it stands only (--by none)"
+        )
+
+    def _take_table(
+        self, table: pa.Table, block: Block, at: int, lengths: memoryview, extra: int
+    ) -> None:
+        """Sort lines from a place of a block on; ``extra`` bytes of the last are not in it."""
         kept = self._keyer.find(table)
         if not kept.n:
             return
         held = self.scanner.buffers
         n = table.num_rows
-        lengths = held["bytes"]
-        extra = block.extra_bytes if is_last else 0
         if extra:
             lengths[n - 1] -= extra
         n_groups = len(kept.keys)

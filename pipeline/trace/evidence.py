@@ -75,7 +75,8 @@ def write_evidence(
             ]
         command = shlex.join(["sawlog", *hide_secrets(arguments)])
         files = {
-            "README.txt": _README.format(command=command, now=settings.now),
+            "README.txt": _README.format(command=command, now=settings.now)
+            + _tell_envelopes(traced),
             "positions.csv": "".join(positions),
             "story.txt": "".join(f"{line}\n" for line in text_lines(traced.stories, 0)),
             "story.json": json.dumps(stories_json(traced.stories), indent=1) + "\n",
@@ -101,6 +102,16 @@ _COVERAGE = """
 SELECT file, host, day, count(*) AS lines, min(time) AS first, max(time) AS last
 FROM lines GROUP BY file, host, day ORDER BY file, host, day
 """
+
+
+def _tell_envelopes(traced: Traced) -> str:
+    found = [(file.url, head.envelope) for file, head in traced.inputs.files]
+    wrapped = [f"  {clean(url)} ({one.envelope.name})\n" for url, one in found if one is not None]
+    if not wrapped:
+        return ""
+    return "\nIn these files lines stand in envelopes. What is inside is shown:\n" + "".join(
+        wrapped
+    )
 
 
 def _unfiltered(settings: Settings) -> Settings:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.arrow import values_of
 from pipeline.combine import FileCounts
 from pipeline.kernels.find import Finder, count_lines
-from pipeline.map import visit_blocks
+from pipeline.map import make_peeler, visit_blocks
 from pipeline.model import Block
 from pipeline.scan import LineCounts, LineScanner
 
@@ -87,7 +87,8 @@ class Found:
     ----------
     rows : list of dict
         Lines that are kept: `COLUMNS`, ``raw``, ``matched``, ``place`` (byte in the split),
-        ``line`` (counted in the split from 0).
+        ``line`` (counted in the split from 0). Of lines in envelopes they hold what is inside,
+        and the place of the envelope.
     links : list of (str, str)
         Queue ids that a line ties.
     open_sessions : set of Session
@@ -126,13 +127,19 @@ class Searcher:
         found = Found(task.split.file.url)
         n_lines = n_bytes = 0
         task = replace(task, block_bytes=min(task.block_bytes, BLOCK_BYTES))
-        with closing(visit_blocks(task, found.counts)) as blocks:
+        peeler = make_peeler(task)
+        with closing(visit_blocks(task, found.counts, peeler=peeler)) as blocks:
             for block in blocks:
                 n_lines += self._take(block, found, n_lines)
                 n_bytes += block.stop + block.extra_bytes
         self._take_links(local.texts, found)
         # Lines are not dated by a search that only looks for some.
         found.counts.lines = LineCounts(lines=n_lines, dated=n_lines, plain_bytes=n_bytes)
+        if peeler is not None:
+            peeler.correct(found.counts.lines)
+            found.counts.lines.dated = found.counts.lines.lines
+            found.counts.n_peeled = peeler.n_peeled
+            found.counts.n_not_peeled = peeler.n_not_peeled
         return found
 
     def _scan(self, text: bytearray, columns: frozenset[str]) -> Iterator[pa.Table]:
@@ -171,6 +178,8 @@ class Searcher:
             )
             at = place
             row["line"] = n_before + n_at
+            if block.outer is not None:
+                row["place"] = block.outer.offset[n_at]
         return n_lines
 
     def _find(self, block: Block) -> tuple[list[Span], list[Span], dict[int, int], int]:
