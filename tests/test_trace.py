@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from pipeline.errors import UsageError
 from pipeline.kernels import find as compiled
 from pipeline.settings import Settings
+from pipeline.trace import run
 from pipeline.trace.query import read_queries
 from pipeline.trace.run import trace
 from pipeline.trace.show import where
@@ -152,6 +153,43 @@ def test_a_trace_has_the_lines_of_its_messages_and_no_others(mails, query, split
             if is_asked:
                 expected.append([f"{log}:{6 * n + k}" for k in range(1, 7)])
         assert expected == [[where(row) for row in story.rows] for story in traced.stories]
+
+
+@pytest.mark.parametrize(("split_bytes", "n_passes"), [(1 << 40, 2), (2_000_000, 3)])
+def test_sessions_over_the_edges_of_blocks_take_no_further_pass(
+    tmp_path, monkeypatch, split_bytes, n_passes
+):
+    """Over those of splits they take one over the splits beside; here that is all of them."""
+    made = [_mail(n, "a@x.example", "b@y.example", f"{n:05X}A") for n in range(3000)]
+    filler = [f"Mar  1 10:00:00 mx1 x[{k}]: {'y' * 1200}" for k in range(10)]
+    # Every session is under way while others are; some 200 lines lie between its first and last.
+    lines = [(18 * n + 6 * k, line) for n, mail in enumerate(made) for k, line in enumerate(mail)]
+    lines += [(18 * n, line) for n in range(3000) for line in filler[: 10 * (n % 3 == 0)]]
+    log = tmp_path / "log"
+    log.write_text("".join(f"{line}\n" for _, line in sorted(lines, key=lambda one: one[0])))
+    os.utime(log, (_MTIME, _MTIME))
+    seen = []
+    search = run._searched
+
+    def count(searcher, tasks, settings):
+        seen.append(len(tasks))
+        return search(searcher, tasks, settings)
+
+    monkeypatch.setattr(run, "_searched", count)
+
+    traced = trace(
+        read_queries(["@x.example"], (), (), "any"),
+        [str(log)],
+        Settings(split_bytes=split_bytes, workers=1),
+    )
+
+    of_messages = [sorted(row["raw"].decode().strip() for row in s.rows) for s in traced.stories]
+    assert sorted(map(sorted, made)) == sorted(of_messages)
+    assert n_passes == len(seen)
+    text = log.read_text().splitlines()
+    for story in traced.stories[::100]:
+        for row in story.rows:
+            assert text[row["number"] - 1] == row["raw"].decode().strip()
 
 
 def test_lines_are_where_a_trace_says(sawlog, demo):

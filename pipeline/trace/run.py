@@ -1,7 +1,7 @@
 """Find the queue ids of what was asked for, then their lines: two passes.
 
-One is enough for queue ids that nothing is tied to. One more is needed where the session that
-brought a message lies across the edge of a block, once in some thousand messages.
+One is enough for queue ids that nothing is tied to. Where the session that brought a message lies
+across the edge of a split, the splits beside it are read once more.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 
 from pipeline.combine import Mapped
 from pipeline.map import begin_run, cancel
-from pipeline.trace.search import HOPS, LINKS, Search, Searcher, Session
+from pipeline.trace.search import HOPS, LINKS, Search, Searcher
+from pipeline.trace.sessions import session_of
 from pipeline.trace.story import Story, tell_stories
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 
     from pipeline.combine import FileCounts
     from pipeline.inputs import Inputs
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from pipeline.settings import Settings
     from pipeline.trace.query import Queries
     from pipeline.trace.search import Found, Needle, Row
+    from pipeline.trace.sessions import Session
 
 #: More queue ids than this are not looked for one by one in the second pass.
 MAX_IDS = 200
@@ -75,8 +77,9 @@ def trace(
     inputs = find_inputs(arguments, settings, needs_all=True)
     on_found(inputs)
     tasks = [task for of_file in plan_tasks(inputs, plan, settings) for task in of_file]
-    counts, found = _search(_first_search(queries), tasks, settings, on_done)
-    take_counts(inputs, counts, settings, plan)
+    passes = _Passes(tasks, settings)
+    found = passes.first(_first_search(queries), on_done)
+    take_counts(inputs, passes.counts, settings, plan)
     links = [link for one in found for link in one.links]
     rows = {_place(row): row for row in _rows(found)}
     matched = {place for place, row in rows.items() if row["matched"] and _is_in(row, settings)}
@@ -84,18 +87,13 @@ def trace(
     n_more = sum(one.n_more for one in found)
     if not queries.only_ids or ids != queries.ids:
         # Ids alone have all their lines already.
-        _, found = _search(_second_search(ids), tasks, settings, lambda _: None)
+        found = passes.again(_second_search(ids))
         n_more += sum(one.n_more for one in found)
         links = [link for one in found for link in one.links]
         rows = {place: row for place, row in rows.items() if place in matched}
         rows.update((_place(row), row) for row in _rows(found))
-    sessions = set[Session]().union(*(one.open_sessions for one in found))
-    if sessions:
-        # They lie across the edge of a block, and begin or end anywhere.
-        search = Search(None, _pids(sessions), sessions=frozenset(sessions))
-        _, found = _search(search, tasks, settings, lambda _: None)
-        for row in _rows(found):
-            rows.setdefault(_place(row), row)
+    for row in passes.rest_of_sessions(found):
+        rows.setdefault(_place(row), row)
     for place, row in rows.items():
         row["matched"] = place in matched
     stories = tell_stories(sorted(rows.values(), key=lambda row: row["order"]))
@@ -165,31 +163,87 @@ def _rows(found: Iterable[Found]) -> Iterator[Row]:
     return (row for one in found for row in one.rows)
 
 
-def _search(
-    search: Search,
-    tasks: Sequence[MapTask],
-    settings: Settings,
-    on_done: Callable[[Mapped], None],
-) -> tuple[dict[str, FileCounts], list[Found]]:
-    """Search some splits; rows get their file, their line in it, and their order in the input."""
-    from pipeline.run import take_part
+class _Passes:
+    """Searches the same splits again and again; those behind damage once."""
 
-    searcher = Searcher(search)
-    counts: dict[str, FileCounts] = {}
-    kept = []
-    begin_run()
-    for task, one in zip(tasks, _searched(searcher, tasks, settings), strict=True):
-        n_before = counts[one.url].lines.lines if one.url in counts else 0
-        mapped = Mapped([], {one.url: one.counts})
-        on_done(mapped)
-        if not take_part(counts, mapped):
-            one.rows, one.links, one.open_sessions = [], [], set()
-        for row in one.rows:
-            row["file"] = one.url
-            row["number"] = n_before + row["line"] + 1
-            row["order"] = (task.number, row["place"])
-        kept.append(one)
-    return counts, kept
+    def __init__(self, tasks: Sequence[MapTask], settings: Settings) -> None:
+        self.counts: dict[str, FileCounts] = {}
+        self._tasks = tasks
+        self._settings = settings
+        self._befores: dict[int, int] = {}  # by number of the task: lines of its file before it
+
+    def first(self, search: Search, on_done: Callable[[Mapped], None]) -> list[Found]:
+        """Search all splits and count their lines."""
+        from pipeline.run import take_part
+
+        kept, tasks = [], []
+        for task, one in zip(self._tasks, self._search(search, self._tasks), strict=True):
+            n_before = self.counts[one.url].lines.lines if one.url in self.counts else 0
+            mapped = Mapped([], {one.url: one.counts})
+            on_done(mapped)
+            if take_part(self.counts, mapped):
+                self._befores[task.number] = n_before
+                tasks.append(task)
+                kept.append(one)
+        self._tasks = tasks
+        self._locate(tasks, kept)
+        return kept
+
+    def again(self, search: Search) -> list[Found]:
+        """Search all splits that count."""
+        return self._look(search, self._tasks)
+
+    def rest_of_sessions(self, found: Sequence[Found]) -> list[Row]:
+        """Return the lines of sessions that begin or end beyond the split they were found in.
+
+        They are looked for in the splits beside it, and further away only if they aren't there.
+        """
+        places: dict[Session, list[int]] = {}
+        for k, one in enumerate(found):
+            for session in one.open_sessions:
+                places.setdefault(session, []).append(k)
+        clients = [row for row in _rows(found) if row["event"] == "client"]
+        rows: list[Row] = []
+        reach = 1
+        while places:
+            search = Search(None, _pids(places), sessions=frozenset(places))
+            near = {at + k for of in places.values() for at in of for k in range(-reach, reach + 1)}
+            tasks = [task for k, task in enumerate(self._tasks) if k in near]
+            rows = [*_rows(self._look(search, tasks))]
+            if len(tasks) == len(self._tasks) or _are_whole(rows, clients, places):
+                break
+            reach *= 4
+        return rows
+
+    def _look(self, search: Search, tasks: Sequence[MapTask]) -> list[Found]:
+        found = list(self._search(search, tasks))
+        self._locate(tasks, found)
+        return found
+
+    def _locate(self, tasks: Sequence[MapTask], found: Sequence[Found]) -> None:
+        """Give rows their file, their line in it, and their order in the input."""
+        for task, one in zip(tasks, found, strict=True):
+            for row in one.rows:
+                row["file"] = one.url
+                row["number"] = self._befores[task.number] + row["line"] + 1
+                row["order"] = (task.number, row["place"])
+
+    def _search(self, search: Search, tasks: Sequence[MapTask]) -> Iterator[Found]:
+        begin_run()
+        return _searched(Searcher(search), tasks, self._settings)
+
+
+def _are_whole(rows: Iterable[Row], clients: Iterable[Row], sessions: Container[Session]) -> bool:
+    """Tell whether all these sessions begin before, and end behind, the messages they brought."""
+    edges: dict[tuple[Session, str], list[tuple[int, ...]]] = {}
+    for row in rows:
+        edges.setdefault((session_of(row), row["event"] or ""), []).append(_place(row))
+    return all(
+        min(edges.get((session, "connect"), [place]), default=place) < place
+        and max(edges.get((session, "disconnect"), [place]), default=place) > place
+        for session, place in ((session_of(row), _place(row)) for row in clients)
+        if session in sessions
+    )
 
 
 def _searched(searcher: Searcher, tasks: Sequence[MapTask], settings: Settings) -> Iterator[Found]:

@@ -13,9 +13,10 @@ from pipeline.kernels.find import Finder, count_lines
 from pipeline.map import make_peeler, visit_blocks
 from pipeline.model import Block
 from pipeline.scan import LineCounts, LineScanner
+from pipeline.trace.sessions import Session, Sessions, session_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     import pyarrow as pa
 
@@ -49,8 +50,6 @@ BLOCK_BYTES = 4 << 20
 
 Row = dict[str, Any]
 Needle = tuple[bytes, bool]
-#: Host, process and pid of a session.
-Session = tuple[object, object, object]
 #: Begin and end of a line in a block.
 Span = tuple[int, int]
 
@@ -92,7 +91,7 @@ class Found:
     links : list of (str, str)
         Queue ids that a line ties.
     open_sessions : set of Session
-        Their begin or end lies in another block.
+        They begin or end in another split.
     n_more : int
         Lines that were not kept, since there are too many.
     """
@@ -124,6 +123,7 @@ class Searcher:
         local.begin = task.split.file.url, task.years
         local.began = set()
         local.texts = []  # lines of ties, not parsed yet
+        local.sessions = Sessions(self._parse)
         found = Found(task.split.file.url)
         n_lines = n_bytes = 0
         task = replace(task, block_bytes=min(task.block_bytes, BLOCK_BYTES))
@@ -133,6 +133,7 @@ class Searcher:
                 n_lines += self._take(block, found, n_lines)
                 n_bytes += block.stop + block.extra_bytes
         self._take_links(local.texts, found)
+        found.open_sessions = local.sessions.end()
         # Lines are not dated by a search that only looks for some.
         found.counts.lines = LineCounts(lines=n_lines, dated=n_lines, plain_bytes=n_bytes)
         if peeler is not None:
@@ -162,16 +163,16 @@ class Searcher:
             texts += [_ended(bytes(block.buffer[begin:end])) for begin, end in tied]
             if len(texts) > MANY_LINKS:
                 self._take_links(texts, found)
-        if not spans:
-            return n_lines
         n_rows = len(found.rows)
         for row in self._parse(block, spans):
             self._judge(row, found)
         if search.queries is not None or search.ids:
-            for row in [row for row in found.rows[n_rows:] if row["event"] == "client"]:
-                self._add_session(block, row, found)
+            clients = [row for row in found.rows[n_rows:] if row["event"] == "client"]
+            for row in self._local.sessions.take(block, clients, n_before):
+                self._keep(row, found)
         at = n_at = 0
-        for row in sorted(found.rows[n_rows:], key=lambda row: row["place"]):
+        fresh = [row for row in found.rows[n_rows:] if "line" not in row]
+        for row in sorted(fresh, key=lambda row: row["place"]):
             place = row["place"] - block.offset
             n_at = (
                 befores[place] if place in befores else n_at + count_lines(block.buffer, at, place)
@@ -212,14 +213,7 @@ class Searcher:
             pairs = zip(*ids, strict=True)
             found.links += [(one, other) for one, other in pairs if one and other]
 
-    def _spans(self, finder: Any, block: Block, start: int, stop: int) -> Iterator[Span]:
-        at, found = start, self._local.found
-        while at < stop:
-            n, at, _ = finder.find(block.buffer, at, stop, found)
-            for k in range(0, _FOUND * n, _FOUND):
-                yield found[k], found[k + 1]
-
-    def _parse(self, block: Block, spans: list[Span]) -> Iterator[Row]:
+    def _parse(self, block: Block, spans: Sequence[Span]) -> Iterator[Row]:
         """Yield the lines that lie in some spans of a block, parsed."""
         if not spans:
             return
@@ -262,31 +256,6 @@ class Searcher:
         self._left -= 1
         found.rows.append(row)
 
-    def _add_session(self, block: Block, row: Row, found: Found) -> None:
-        """Keep the lines of the session that brought a message, where they are in this block."""
-        mark = b"[%d]: " % (row["pid"] or 0)
-        place = row["place"] - block.offset
-        begin = block.buffer.rfind(mark + b"connect from ", 0, place)
-        end = block.buffer.find(mark + b"disconnect from ", place, block.stop)
-        if begin >= 0 and end >= 0:
-            begin = block.buffer.rfind(b"\n", 0, begin) + 1
-            end = block.buffer.find(b"\n", end, block.stop) + 1 or block.stop
-            finder: Any = Finder([(mark, False)], 1)  # type: ignore[no-untyped-call]
-            spans = list(self._spans(finder, block, begin, end))
-            rows = [r for r in self._parse(block, spans) if session_of(r) == session_of(row)]
-            if rows and rows[0]["event"] == "connect" and rows[-1]["event"] == "disconnect":
-                for one in rows:
-                    if one["queue_id"] is None:
-                        one["matched"] = False
-                        self._keep(one, found)
-                return
-        found.open_sessions.add(session_of(row))
-
 
 def _ended(line: bytes) -> bytes:
     return line if line.endswith(b"\n") else line + b"\n"
-
-
-def session_of(row: Row) -> Session:
-    """Return what tells the session of a line apart, while it lasts."""
-    return row["host"], row["process"], row["pid"]

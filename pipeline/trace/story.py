@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from pipeline.kernels.generations import begins_anew
-from pipeline.trace.search import session_of
+from pipeline.trace.sessions import session_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
