@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from pipeline.extract.run import Output
+    from pipeline.extract.outputs import Output
 
 _REFUSED = {
     "key_path": "--pseudonymise: the lines are written as they are, byte for byte",

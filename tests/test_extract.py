@@ -18,7 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.compression.zstd import ZstdCodec
-from pipeline.extract import frames, sort
+from pipeline.errors import OutputError
+from pipeline.extract import frames, outputs, pieces, sort
 from pipeline.extract.names import MAX_BYTES, file_name, source_names
 from pipeline.extract.run import extract
 from pipeline.kernels import route as compiled
@@ -77,10 +78,20 @@ def _key(line: bytes) -> str:
     texts=st.lists(hostile_text(), min_size=1, max_size=3),
     split_bytes=st.integers(1, 200),
     compress=st.sampled_from(["none", "gz", "zst"]),
+    waits=st.booleans(),
+    room=st.sampled_from([0, 100, 1 << 20]),
 )
-def test_every_line_lands_in_the_file_of_its_values_and_in_order(texts, split_bytes, compress):
-    """However the files are cut. A last line without line end gets one only where more follows."""
-    with tempfile.TemporaryDirectory() as name:
+def test_every_line_lands_in_the_file_of_its_values_and_in_order(
+    texts, split_bytes, compress, waits, room
+):
+    """However the files are cut. A last line without line end gets one only where more follows.
+
+    Whether splits wait for their turn, and wherever what they have waits.
+    """
+    with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pieces, "MEMORY_BYTES", room)
+        if waits:
+            patch.setattr(outputs.Outputs, "is_turn", lambda *_: False)
         folder = Path(name)
         # The numbers put them into rotation order; a number tells equal texts apart.
         texts = [b"%d\n" % k + text for k, text in enumerate(texts)]
@@ -89,7 +100,7 @@ def test_every_line_lands_in_the_file_of_its_values_and_in_order(texts, split_by
             by=("host", "process"), split_bytes=split_bytes, workers=2, count_duplicates=True
         )
 
-        outputs, inputs = extract(logs, settings, folder / "out", compress)
+        made, inputs = extract(logs, settings, folder / "out", compress)
 
         expected: dict[str, list[bytes]] = {}
         for line in (line for text in texts for line in split_lines(text)):
@@ -100,8 +111,8 @@ def test_every_line_lands_in_the_file_of_its_values_and_in_order(texts, split_by
         }
         suffix = frames.PACKERS[compress]().suffix
         assert whole == _files(folder / "out", suffix)
-        assert inputs.account.lines == sum(one.lines for one in outputs)
-        assert {one.name: one.lines for one in outputs} == {
+        assert inputs.account.lines == sum(one.lines for one in made)
+        assert {one.name: one.lines for one in made} == {
             key + suffix: len(lines) for key, lines in expected.items()
         }
 
@@ -112,8 +123,9 @@ def test_recompressing_gives_back_the_file_in_frames_of_whole_lines(text, frame_
     with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
         for module in (frames, sort):
             patch.setattr(module, "FRAME_BYTES", frame_bytes)
-        patch.setattr("pipeline.extract.assemble.FRAME_BYTES", frame_bytes)
-        patch.setattr(sort, "HELD_BYTES", held_bytes)
+        patch.setattr("pipeline.extract.outputs.FRAME_BYTES", frame_bytes)
+        for module in (outputs, sort):
+            patch.setattr(module, "HELD_BYTES", held_bytes)
         folder = Path(name)
         settings = Settings(by=("none",), split_bytes=7, workers=1)
 
@@ -292,12 +304,11 @@ def test_a_folder_with_something_in_it_is_left_alone(sawlog, log, tmp_path):
 
 def test_whole_or_not_at_all(sawlog, log, tmp_path, monkeypatch):
     """When the disk is full there is neither a folder nor a rest of one."""
-    from pipeline.extract import assemble
 
     def fail(*_: object) -> int:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(assemble.os, "fsync", fail)
+    monkeypatch.setattr(outputs.os, "write", fail)
     ran = sawlog("extract", log, "-d", tmp_path / "out")
 
     assert 1 == ran.code
@@ -307,12 +318,10 @@ def test_whole_or_not_at_all(sawlog, log, tmp_path, monkeypatch):
 
 def test_two_values_that_a_file_system_calls_the_same_are_an_error(tmp_path):
     """Where case does not count in names: better none than two mixed."""
-    from pipeline.errors import OutputError
-    from pipeline.extract.assemble import put_together
-
     (tmp_path / "a.log").write_bytes(b"other")
+    made = outputs.Outputs(tmp_path, frames.Packer(), lambda key: f"{key[0]}.log")
     with pytest.raises(OutputError, match="two values"):
-        put_together(tmp_path / "a.log", [sort.Group()], frames.Packer())
+        made.write_text("log", ("a",), memoryview(b"line\n"))
 
 
 def test_thousands_of_files_need_few_handles(sawlog, tmp_path):

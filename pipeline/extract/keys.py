@@ -21,10 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from typing import Any
 
+    from pipeline.extract.pieces import Key
     from pipeline.settings import Settings
-
-#: What a line's group is called by: a value for each of the columns.
-Key = tuple[object, ...]
 
 _ROW = "row_"
 #: Columns of the scan that are whole numbers of 32 bits, or have codes that are.

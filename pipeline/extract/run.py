@@ -1,4 +1,4 @@
-"""Sort every split, put the outputs together, and show them all at once or not at all."""
+"""Sort every split into files, and show them all at once or not at all."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.combine import Mapped
 from pipeline.errors import OutputError, UsageError
-from pipeline.extract.assemble import put_together
 from pipeline.extract.frames import PACKERS
-from pipeline.extract.keys import Key, plan_keys, shown_key
+from pipeline.extract.keys import plan_keys, shown_key
 from pipeline.extract.names import file_name, source_names
-from pipeline.extract.sort import Group, Sorted, Sorter
-from pipeline.kernels.route import NEVER
+from pipeline.extract.outputs import Outputs
+from pipeline.extract.sort import Sorter
 from pipeline.map import begin_run, cancel
 
 if TYPE_CHECKING:
@@ -27,28 +27,11 @@ if TYPE_CHECKING:
 
     from pipeline.combine import FileCounts
     from pipeline.extract.keys import KeyPlan
+    from pipeline.extract.outputs import Output
+    from pipeline.extract.pieces import Key
     from pipeline.inputs import Inputs
     from pipeline.map import MapTask
     from pipeline.settings import Settings
-
-#: Files that are synced at a time: what many wait for, a journal does in one go.
-_N_SYNCING = 32
-#: A group, in order of the input: its parts in the splits that have some of it.
-_Parts = list[Group]
-
-
-class Output:
-    """One file that was made: its name under the folder, lines, plain and stored bytes."""
-
-    __slots__ = ("lines", "name", "newest", "plain_bytes", "stored_bytes")
-
-    def __init__(self, name: str, parts: Sequence[Group], stored_bytes: int) -> None:
-        self.name = name
-        self.lines = sum(part.lines for part in parts)
-        self.plain_bytes = sum(piece.plain for part in parts for piece in part.pieces)
-        self.stored_bytes = stored_bytes
-        newest = max(part.newest for part in parts)
-        self.newest: int | None = None if newest == NEVER else newest
 
 
 def extract(
@@ -106,13 +89,16 @@ def extract(
                 f"{url}: {envelope.envelope.name} is no text of lines; what is inside can't be "
                 "extracted line by line (--by none extracts the file as it stands)"
             )
+    packer = PACKERS[compress]()
+    name_of = _name_of(keys, [file.url for file, _ in inputs.files])
     with new_folder(folder) as place:
-        sorter = Sorter(keys, PACKERS[compress](), place.parent)
+        made = Outputs(place, packer, name_of)
+        sorter = Sorter(keys, packer, made, place.parent)
         try:
-            counts, groups = _sort(sorter, tasks, keys, settings, on_done)
-            take_counts(inputs, counts, settings, plan)
-            names = _names(groups, keys, [file.url for file, _ in inputs.files])
-            outputs = _put_together(place, groups, names, compress, settings)
+            with _naming(place):
+                counts = _sort(sorter, tasks, settings, on_done)
+                take_counts(inputs, counts, settings, plan)
+                outputs = made.end()
         finally:
             sorter.close()
     inputs.account.seconds = round(time.monotonic() - begin, 3)
@@ -141,33 +127,29 @@ def check_folder(folder: Path) -> None:
 def _sort(
     sorter: Sorter,
     tasks: Sequence[Sequence[MapTask]],
-    keys: KeyPlan,
     settings: Settings,
     on_done: Callable[[Mapped], None],
-) -> tuple[dict[str, FileCounts], dict[Key, _Parts]]:
-    """Sort all splits; gather the groups' parts in order of the input, up to a file's damage."""
+) -> dict[str, FileCounts]:
+    """Sort all splits; return what was read of each file, up to its damage."""
     from pipeline.run import take_part
 
     counts: dict[str, FileCounts] = {}
-    groups: dict[Key, _Parts] = {}
     begin_run()
-    for part in _sorted(sorter, [task for of_file in tasks for task in of_file], settings):
-        mapped = Mapped([], {part.url: part.counts})
+    for url, of_split in _sorted(sorter, [task for of_file in tasks for task in of_file], settings):
+        mapped = Mapped([], {url: of_split})
         on_done(mapped)
-        if not take_part(counts, mapped):
-            continue
-        for key, group in part.groups.items():
-            # Without columns to go by, a file is a group.
-            groups.setdefault(key if keys.by else (part.url,), []).append(group)
-    return counts, groups
+        take_part(counts, mapped)
+    return counts
 
 
-def _sorted(sorter: Sorter, tasks: Sequence[MapTask], settings: Settings) -> Iterator[Sorted]:
+def _sorted(
+    sorter: Sorter, tasks: Sequence[MapTask], settings: Settings
+) -> Iterator[tuple[str, FileCounts]]:
     if settings.n_workers == 1 or len(tasks) == 1 or settings.scheduler == "inline":
-        yield from map(sorter.sort, tasks)
+        yield from map(sorter.sort, count(), tasks)
         return
     with _pool(settings) as pool:
-        yield from pool.map(sorter.sort, tasks)
+        yield from pool.map(sorter.sort, count(), tasks)
 
 
 @contextmanager
@@ -181,47 +163,16 @@ def _pool(settings: Settings) -> Iterator[ThreadPoolExecutor]:
             raise
 
 
-def _names(groups: dict[Key, _Parts], keys: KeyPlan, urls: list[str]) -> dict[Key, str]:
+def _name_of(keys: KeyPlan, urls: list[str]) -> Callable[[Key], str]:
     if not keys.by:
         names = source_names(urls)
-        return {key: names[str(key[0])] for key in groups}
-    return {
-        key: "/".join(
-            file_name(shown_key(name, value)) for name, value in zip(keys.by, key, strict=True)
-        )
-        + ".log"
-        for key in groups
-    }
+        return lambda key: names[str(key[0])]
 
+    def name(key: Key) -> str:
+        parts = zip(keys.by, key, strict=True)
+        return "/".join(file_name(shown_key(name, value)) for name, value in parts) + ".log"
 
-def _put_together(
-    place: Path,
-    groups: dict[Key, _Parts],
-    names: dict[Key, str],
-    compress: str,
-    settings: Settings,
-) -> list[Output]:
-    packer = PACKERS[compress]()
-
-    def put(key: Key) -> Output:
-        name = names[key] + packer.suffix
-        return Output(name, groups[key], put_together(place / name, groups[key], packer))
-
-    ordered = sorted(groups, key=lambda key: names[key])
-    with _naming(place), _pool(settings) as pool:
-        outputs = list(pool.map(put, ordered))
-    with _naming(place), ThreadPoolExecutor(_N_SYNCING) as pool:
-        list(pool.map(_sync, (place / output.name for output in outputs)))
-    return outputs
-
-
-def _sync(path: Path) -> None:
-    """See that a file is on the disk."""
-    file = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)
+    return name
 
 
 @contextmanager

@@ -179,4 +179,4 @@ def _by_time(rows: Iterable[Row]) -> list[Row]:
 
 
 def _microseconds(time: datetime | None) -> int:
-    return 0 if time is None else round((time - _EPOCH) / timedelta(microseconds=1))
+    return 0 if time is None else (time - _EPOCH) // timedelta(microseconds=1)
