@@ -14,7 +14,8 @@ from bisect import bisect_right
 from typing import TYPE_CHECKING
 
 from pipeline.kernels.latest import note_latest
-from pipeline.kernels.scan import COLUMNS, Scanner
+from pipeline.kernels.line_columns import COLUMNS
+from pipeline.kernels.scan import Scanner
 from pipeline.model import Block
 from pipeline.text import in_bytes
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 from pipeline.arrow import clean_text, point_view, strings
 from pipeline.formats.syslog import SCANNED
 from pipeline.kernels import scan as kernel
+from pipeline.kernels.line_columns import COLUMNS
 from pipeline.kernels.marks import FACILITIES, SEVERITIES
 from pipeline.scan_mail import MailScanner, lines_columns
 
@@ -106,7 +107,7 @@ class LineScanner:
         of_mail = lines_columns(columns)
         of_formats = frozenset().union(*(one.needs for one in formats))
         for name in columns | of_mail | of_formats:
-            bits |= kernel.COLUMNS.get(name, 0)
+            bits |= COLUMNS.get(name, 0)
         self.columns = [name for name in SCANNED if name in columns]
         self._scanner = kernel.Scanner(max_rows, bits)
         self._plain_bytes = 0

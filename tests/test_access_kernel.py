@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.kernels import access as compiled
-from pipeline.kernels import scan
+from pipeline.kernels import line_columns, scan
 from tests.support.kernels import is_compiled, reference
 from tests.support.strategies import access_line, header_line
 
@@ -16,7 +16,7 @@ _ALL = sum(compiled.COLUMNS.values())
 
 def _snapshot(kernel, scanner_kernel, text: bytes, mask: int, max_rows: int) -> list[object]:
     """Everything that a parser lets one see after reading a text."""
-    columns = scanner_kernel.COLUMNS
+    columns = line_columns.COLUMNS
     scanner = scanner_kernel.Scanner(max_rows, columns["text"] | columns["line"])
     parser = kernel.AccessParser(max_rows, mask)
     buffer = bytearray(text)

@@ -73,7 +73,7 @@ class Format(Protocol):
 
     @property
     def needs(self) -> frozenset[str]:
-        """What a reader needs of the scanner: names of `pipeline.kernels.scan.COLUMNS`."""
+        """What a reader needs of the scanner: names of `pipeline.kernels.line_columns.COLUMNS`."""
 
     def scanned(self, columns: frozenset[str], lines: frozenset[str]) -> frozenset[str]:
         """Return the scanned columns that are needed beside ``lines``, those of any line.
