@@ -10,7 +10,6 @@ from pipeline import duck
 from pipeline.errors import QueryError
 from pipeline.fold import Folder
 from pipeline.pick import Picker
-from pipeline.pseudonym_columns import Replacer
 from pipeline.relations import STITCHED
 from pipeline.scan import LineScanner
 from pipeline.sql import Query
@@ -94,7 +93,11 @@ class AtHand:
         self._fragment_folds: dict[str, tuple[Folder, str]] = {}
         self._texts: list[str | None] = []
         hidden = plan.views.pseudonyms
-        self._replacer = Replacer(hidden) if hidden is not None else None
+        self._replacer = None
+        if hidden is not None:
+            from pipeline.pseudonym_columns import Replacer
+
+            self._replacer = Replacer(hidden)
         #: Names that stand for rows with tokens in them: whether they are stitched, and the SELECT
         #: of what is written.
         self._rows: dict[str, tuple[bool, str]] = {}
