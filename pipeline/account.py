@@ -10,12 +10,14 @@ from pipeline.model import SILENT, split_known
 from pipeline.text import clean, escape_visibly, in_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from pipeline.model import Account, Damage, KnownDamage
 
 #: More lines about single files than this are left to ``--account``.
 MAX_NOTES = 20
+#: Files with repeated lines that are named.
+MAX_REPEATED = 3
 
 
 def account_json(account: Account) -> str:
@@ -42,6 +44,8 @@ def account_line(account: Account) -> str:
     ]
     if account.reused_files:
         parts.append(f"{account.reused_files:,} known")
+    if account.repeated:
+        parts.append(f"{account.repeated_lines:,} {_say_repeated(account)}")
     if account.skipped:
         parts.append(f"{len(account.skipped):,} skipped")
     if account.peeled:
@@ -71,6 +75,8 @@ def account_notes(account: Account, known: Sequence[KnownDamage] = ()) -> list[s
         for one in account.peeled
         if one["not_peeled"]
     ]
+    if account.repeated:
+        notes.insert(0, _repeated_note(account))
     return _cut(notes)
 
 
@@ -88,6 +94,28 @@ def account_warnings(
             "sets that of the newest line"
         )
     return _cut(notes)
+
+
+def _say_repeated(account: Account) -> str:
+    return "repeated" if account.repeated[0]["counted"] else "repeated, left out"
+
+
+def _repeated_note(account: Account) -> str:
+    """Return one line about lines that came before: in which files, and of what time."""
+    most = sorted(account.repeated, key=lambda one: -int(str(one["lines"])))
+    n = len(most)
+    told = [_repeated_in(one) for one in most[:MAX_REPEATED]]
+    if n > MAX_REPEATED:
+        told.append(f"… and {n - MAX_REPEATED:,} more files: see --account")
+    return (
+        f"{account.repeated_lines:,} lines {_say_repeated(account)}: byte for byte as lines before "
+        f"them: {'; '.join(told)}"
+    )
+
+
+def _repeated_in(one: Mapping[str, object]) -> str:
+    times = f", {one['first']} to {one['last']}" if one["first"] is not None else ""
+    return f"{one['file']} {one['lines']:,}{times}"
 
 
 def _damage_line(damage: Damage) -> str:

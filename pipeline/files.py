@@ -199,6 +199,8 @@ def _why(compression: str, size: int | None, n_splits: int, plan: MapPlan, task:
         return kinds.get(compression, "ranges")
     if plan.expands_repeats:
         return "repeats are expanded: the line that one repeats may stand anywhere before it"
+    if plan.repeats:
+        return "repeats are looked for: the line that one repeats may stand anywhere before it"
     if task.envelope is not None and task.envelope.is_whole:
         return (
             "its envelopes may hold parts of lines: what they belong to shows from its begin only"

@@ -245,6 +245,7 @@ def make_facts(occasion: Occasion | None) -> list[tuple[str, str]]:
         ("of text", in_bytes(account.plain_bytes)),
         ("lines", f"{account.lines:,}"),
         ("undated", f"{account.undated_lines:,}"),
+        *_repeated_fact(account),
         ("damaged", f"{len(account.damaged):,}"),
         ("duplicate", f"{len(account.duplicates):,}"),
         ("skipped", f"{len(account.skipped):,}"),
@@ -258,6 +259,14 @@ def make_facts(occasion: Occasion | None) -> list[tuple[str, str]]:
             ("years from", ", ".join(dict.fromkeys(str(one["evidence"]) for one in dated)))
         )
     return facts
+
+
+def _repeated_fact(account: Account) -> list[tuple[str, str]]:
+    """Return how many lines came before, where that was asked."""
+    if account.repeated_lines is None:
+        return []
+    is_left_out = any(not one["counted"] for one in account.repeated)
+    return [("repeated, left out" if is_left_out else "repeated", f"{account.repeated_lines:,}")]
 
 
 def _lists(account: Account) -> list[tuple[str, list[str], list[list[str]], int]]:
@@ -274,6 +283,11 @@ def _lists(account: Account) -> list[tuple[str, list[str], list[list[str]], int]
             [[one["file"], one["same_as"], one["kind"]] for one in account.duplicates],
         ),
         ("Skipped", ["file", "why"], [[one["file"], one["why"]] for one in account.skipped]),
+        (
+            "Repeated lines",
+            ["file", "lines", "first", "last"],
+            [[one["file"], one["lines"], one["first"], one["last"]] for one in account.repeated],
+        ),
     ]
     return [
         (title, columns, [list(map(_say, row)) for row in rows[:MAX_NAMED]], len(rows))

@@ -316,6 +316,14 @@ def _count(work: Work, settings: Settings) -> int | None:
         account.plain_bytes += lines.plain_bytes
         latest.append(lines.latest)
         account.years += [segment.year for segment in segments[-1:]]
+    if settings.repeats:
+        from pipeline.redelivery import note_repeated
+
+        found = [
+            (name_of(one), sum_lines(one.segments_of(unit)))
+            for one in work.ledger.contents.values()
+        ]
+        note_repeated(account, found, leaves_out=settings.repeats == "once")
     account.undated_lines = account.lines - account.dated_lines
     account.read_bytes = work.read_bytes
     stop_on_damage(account, settings)
