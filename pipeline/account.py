@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING
 
 from pipeline.model import SILENT, split_known
-from pipeline.text import clean, escape_visibly, in_bytes
+from pipeline.text import clean, escape_visibly, in_bytes, say_number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 MAX_NOTES = 20
 #: Files with repeated lines that are named.
 MAX_REPEATED = 3
+#: Days that are told of a job, columns of a day, and jobs.
+MAX_RESTATED = 3
 
 
 def account_json(account: Account) -> str:
@@ -77,7 +79,7 @@ def account_notes(account: Account, known: Sequence[KnownDamage] = ()) -> list[s
     ]
     if account.repeated:
         notes.insert(0, _repeated_note(account))
-    return _cut(notes)
+    return [*map(escape_visibly, _restated_notes(account)), *_cut(notes)]
 
 
 def account_warnings(
@@ -116,6 +118,41 @@ def _repeated_note(account: Account) -> str:
 def _repeated_in(one: Mapping[str, object]) -> str:
     times = f", {one['first']} to {one['last']}" if one["first"] is not None else ""
     return f"{one['file']} {one['lines']:,}{times}"
+
+
+def _restated_notes(account: Account) -> list[str]:
+    """Return a line for each job that says other numbers of earlier days than an earlier run."""
+    by_job: dict[str, dict[str, list[Mapping[str, object]]]] = {}
+    for one in account.restated:
+        by_job.setdefault(str(one["job"]), {}).setdefault(str(one["day"]), []).append(one)
+    notes = []
+    for job, days in [*by_job.items()][:MAX_RESTATED]:
+        largest = sorted(days, key=lambda day: (-_change(days[day][0]), day))[:MAX_RESTATED]
+        told = [
+            f"{day} {', '.join(map(_say_change, days[day][:MAX_RESTATED]))}"
+            for day in sorted(largest)
+        ]
+        n = len(days) - len(told)
+        if n:
+            told.append(f"… and {n:,} more day{'s' * (n != 1)}")
+        notes.append(f"restated by {job}: {'; '.join(told)}")
+    n = len(by_job) - len(notes)
+    if n:
+        notes.append(f"… and {n:,} more job{'s' * (n != 1)}: see --account")
+    return notes
+
+
+def _say_change(one: Mapping[str, object]) -> str:
+    """Return a column, and its number before and after."""
+    return f"{one['column']} {say_number(one['before'])} → {say_number(one['after'])}"
+
+
+def _change(one: Mapping[str, object]) -> float:
+    before, after = (
+        float(value) if isinstance(value, int | float) else 0.0
+        for value in (one["before"], one["after"])
+    )
+    return abs(after - before)
 
 
 def _damage_line(damage: Damage) -> str:
