@@ -122,6 +122,10 @@ def describe_plan(
     block = max((task.block_bytes for of_file in tasks for task in of_file), default=0)
     ahead = any(task.is_ahead for of_file in tasks for task in of_file)
     memory = 150_000_000 + workers * (block * (6 if ahead else 4) + _ahead_bytes(tasks))
+    if plan.repeats:
+        from pipeline.redelivery import TABLE_BYTES
+
+        memory += workers * TABLE_BYTES
     summary = [
         f"{n_splits:,} splits of {len(tasks):,} files on {workers} worker{'s' * (workers != 1)}"
         + (", decoding and scanning in step on two threads" if ahead else ""),

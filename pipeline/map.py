@@ -310,7 +310,7 @@ def _finder(task: MapTask) -> RepeatFinder | None:
     return RepeatFinder(
         task.years,
         leaves_out=task.plan.repeats == "once",
-        is_wrapped=task.envelope is not None and task.envelope.is_lined,
+        envelope=task.envelope if task.envelope is not None and task.envelope.is_lined else None,
     )
 
 

@@ -18,24 +18,22 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from pipeline.kernels.scan import COLUMNS, Scanner
-from pipeline.kernels.seen import (
-    REPEATED,
-    TIMED,
-    SeenLines,
-    close_up,
-    close_up_numbers,
-    copy_marked,
-)
+from pipeline.kernels.seen import SeenLines, close_up, close_up_numbers, copy_marked
+from pipeline.model import Block
+from pipeline.peel import Peeler
+from pipeline.read import Unowned
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from pipeline.model import Account, Block
+    from pipeline.envelopes import Envelope
+    from pipeline.model import Account
     from pipeline.scan import LineCounts
     from pipeline.yearless import YearTable
 
 #: Lines before a line that it is compared with: some 30 MB of text, in 25 MB of memory a thread.
 WINDOW = 1 << 18
+TABLE_BYTES = 96 * WINDOW
 _ROWS = 1 << 17
 #: Of this process: nobody who writes a log can know it.
 _KEY = secrets.token_bytes(16)
@@ -49,13 +47,16 @@ class RepeatFinder:
     ----------
     leaves_out : bool
         Repeats are taken out of the blocks; else they are only counted.
-    is_wrapped : bool
-        The lines are envelopes, which tell their time in their own way.
+    envelope : Envelope, optional
+        What the lines stand in, where they are still to be taken out of it.
     """
 
-    def __init__(self, years: YearTable, *, leaves_out: bool, is_wrapped: bool = False) -> None:
+    def __init__(
+        self, years: YearTable, *, leaves_out: bool, envelope: Envelope | None = None
+    ) -> None:
         self._leaves_out = leaves_out
-        self._is_wrapped = is_wrapped
+        self._envelope, self._years = envelope, years
+        self._peeler: Peeler | None = None
         self._scanner = Scanner(_ROWS, COLUMNS["offset"])
         self._repeated = Scanner(_ROWS, 0)
         # The same table of years: a stamp that is none to the scan must be none here.
@@ -64,7 +65,7 @@ class RepeatFinder:
         self._repeated.begin_file(*table)
         self._marks = bytearray(_ROWS)
         self._text = bytearray()
-        self._n = self._n_timed = self._n_bytes = 0
+        self._n = self._n_bytes = 0
         self._seen: Any = _seen_lines()
         self._seen.begin_file()
 
@@ -82,7 +83,7 @@ class RepeatFinder:
             counts.repeated_first, counts.repeated_last = repeated.min_time, repeated.max_time
         if self._leaves_out:
             counts.lines += self._n
-            counts.dated += self._n_timed if self._is_wrapped else repeated.n_dated
+            counts.dated += repeated.n_dated + (self._peeler.n_joined_dated if self._peeler else 0)
             counts.yearless += repeated.n_yearless
             counts.plain_bytes += self._n_bytes
 
@@ -122,14 +123,21 @@ class RepeatFinder:
             self._text = bytearray(stop - begin + 1)
         length = copy_marked(block.buffer, begins, n, stop, marks, self._text)
         self._n += found
-        self._n_timed += marks.count(REPEATED | TIMED, 0, n)
         self._n_bytes += length
         last = block.buffer[stop - 1]
         if marks[n - 1] and last != 10:
             self._n_bytes -= 1  # it had no line end
-        at = 0
-        while at < length:
-            at = self._repeated.scan(self._text, at, length, 0)
+        for text in self._peel(Block(self._text, length, 0)):
+            at = 0
+            while at < text.stop:
+                at = self._repeated.scan(text.buffer, at, text.stop, 0)
+
+    def _peel(self, repeated: Block) -> Iterator[Block]:
+        if self._envelope is None:
+            return iter([repeated])
+        if self._peeler is None:
+            self._peeler = Peeler(self._envelope, self._years, is_second=True)
+        return self._peeler.peel(iter([repeated]), Unowned())
 
 
 def note_repeated(

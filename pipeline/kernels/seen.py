@@ -16,11 +16,6 @@ if cython.compiled:
 
 COMPILED = cython.compiled
 
-#: What `SeenLines.mark` says of a line.
-REPEATED, TIMED = 1, 2
-
-_REPEATED = cython.declare(cython.int, 1)
-_TIMED = cython.declare(cython.int, 2)
 _LOW_64 = 0xFFFFFFFFFFFFFFFF
 _DIGITS = cython.declare(cython.int, 10)  # of a Unix time: a number is none with fewer
 _INIT_0 = cython.declare(cython.ulonglong, 0x736F6D6570736575)
@@ -166,7 +161,7 @@ class SeenLines:
         is_cut : bool
             Only the begin of the last line is there: it equals none.
         marks : writable buffer of unsigned bytes
-            Takes for each line 0, or `REPEATED`, with `TIMED` where the line has a time.
+            Takes 1 for each line that is repeated, else 0.
 
         Returns
         -------
@@ -228,7 +223,7 @@ class SeenLines:
             self._digest(p, i, e, not is_timed)
             self._is_anchored = True
             if self._take():
-                marks[row] = _REPEATED | (_TIMED if is_timed else 0)
+                marks[row] = 1
                 found += 1
         return found
 

@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     from pipeline.state.ledger import Ledger
     from pipeline.state.parts import Unit
 
-_NAME = "said"
+#: Name of the object.
+SAID = "said"
 #: Counts what was ever kept of a question.
 _MEANING = 1
 #: Questions whose numbers are kept: those that were asked last.
@@ -111,7 +112,7 @@ def note_restated(
     for key in [*held][:-MAX_QUESTIONS]:
         del held[key]
     if json.dumps(held) != before:
-        ledger.objects.put(_NAME, _packed(held))
+        ledger.objects.put(SAID, _packed(held))
 
 
 def _compare(job: str, earlier: _Said, said: _Said) -> list[dict[str, object]]:
@@ -212,7 +213,7 @@ def _load(ledger: Ledger) -> dict[str, dict[str, Any]]:
     import zstandard
 
     try:
-        content = ledger.objects.get(_NAME)
+        content = ledger.objects.get(SAID)
     except (MissingObjectError, DamagedObjectError):
         return {}
     held: dict[str, dict[str, Any]] = json.loads(zstandard.ZstdDecompressor().decompress(content))
