@@ -266,7 +266,7 @@ def make_facts(occasion: Occasion | None) -> list[tuple[str, str]]:
 
 @dataclass(frozen=True, slots=True)
 class Restated:
-    """Days of which an earlier report said other numbers, to show; ``n_more`` stand elsewhere."""
+    """Days of which earlier runs said other numbers, to show; ``n_more`` stand elsewhere."""
 
     columns: list[tuple[str, bool]]
     rows: list[list[str]]
