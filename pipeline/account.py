@@ -7,15 +7,19 @@ import json
 from typing import TYPE_CHECKING
 
 from pipeline.model import SILENT, split_known
-from pipeline.text import clean, escape_visibly, in_bytes
+from pipeline.text import clean, escape_visibly, in_bytes, say_number
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from pipeline.model import Account, Damage, KnownDamage
 
 #: More lines about single files than this are left to ``--account``.
 MAX_NOTES = 20
+#: Files with repeated lines that are named.
+MAX_REPEATED = 3
+#: Days that are told of a job, columns of a day, and jobs.
+MAX_RESTATED = 3
 
 
 def account_json(account: Account) -> str:
@@ -42,6 +46,8 @@ def account_line(account: Account) -> str:
     ]
     if account.reused_files:
         parts.append(f"{account.reused_files:,} known")
+    if account.repeated:
+        parts.append(f"{account.repeated_lines:,} {_say_repeated(account)}")
     if account.skipped:
         parts.append(f"{len(account.skipped):,} skipped")
     if account.peeled:
@@ -71,7 +77,9 @@ def account_notes(account: Account, known: Sequence[KnownDamage] = ()) -> list[s
         for one in account.peeled
         if one["not_peeled"]
     ]
-    return _cut(notes)
+    if account.repeated:
+        notes.insert(0, _repeated_note(account))
+    return [*map(escape_visibly, _restated_notes(account)), *_cut(notes)]
 
 
 def account_warnings(
@@ -88,6 +96,63 @@ def account_warnings(
             "sets that of the newest line"
         )
     return _cut(notes)
+
+
+def _say_repeated(account: Account) -> str:
+    return "repeated" if account.repeated[0]["counted"] else "repeated, left out"
+
+
+def _repeated_note(account: Account) -> str:
+    """Return one line about lines that came before: in which files, and of what time."""
+    most = sorted(account.repeated, key=lambda one: -int(str(one["lines"])))
+    n = len(most)
+    told = [_repeated_in(one) for one in most[:MAX_REPEATED]]
+    if n > MAX_REPEATED:
+        told.append(f"… and {n - MAX_REPEATED:,} more files: see --account")
+    return (
+        f"{account.repeated_lines:,} lines {_say_repeated(account)}: byte for byte as lines before "
+        f"them: {'; '.join(told)}"
+    )
+
+
+def _repeated_in(one: Mapping[str, object]) -> str:
+    times = f", {one['first']} to {one['last']}" if one["first"] is not None else ""
+    return f"{one['file']} {one['lines']:,}{times}"
+
+
+def _restated_notes(account: Account) -> list[str]:
+    """Return a line for each job that says other numbers of earlier days than an earlier run."""
+    by_job: dict[str, dict[str, list[Mapping[str, object]]]] = {}
+    for one in account.restated:
+        by_job.setdefault(str(one["job"]), {}).setdefault(str(one["day"]), []).append(one)
+    notes = []
+    for job, days in [*by_job.items()][:MAX_RESTATED]:
+        largest = sorted(days, key=lambda day: (-_change(days[day][0]), day))[:MAX_RESTATED]
+        told = [
+            f"{day} {', '.join(map(_say_change, days[day][:MAX_RESTATED]))}"
+            for day in sorted(largest)
+        ]
+        n = len(days) - len(told)
+        if n:
+            told.append(f"… and {n:,} more day{'s' * (n != 1)}")
+        notes.append(f"restated by {job}: {'; '.join(told)}")
+    n = len(by_job) - len(notes)
+    if n:
+        notes.append(f"… and {n:,} more job{'s' * (n != 1)}: see --account")
+    return notes
+
+
+def _say_change(one: Mapping[str, object]) -> str:
+    """Return a column, and its number before and after."""
+    return f"{one['column']} {say_number(one['before'])} → {say_number(one['after'])}"
+
+
+def _change(one: Mapping[str, object]) -> float:
+    before, after = (
+        float(value) if isinstance(value, int | float) else 0.0
+        for value in (one["before"], one["after"])
+    )
+    return abs(after - before)
 
 
 def _damage_line(damage: Damage) -> str:

@@ -211,6 +211,8 @@ def run_files_command(sources: Sequence[str], *, quick: bool, **options: Any) ->
     from pipeline.outputs.model import About
     from pipeline.run import run_jobs
 
+    if quick and options["repeats"]:
+        raise UsageError("--repeats is told by a full read: leave it or --quick out")
     settings = begin(sources, options)
     check_written(sources, options, ["files"])
     inputs = find_inputs(sources, settings)

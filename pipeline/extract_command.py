@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _REFUSED = {
     "key_path": "--pseudonymise: the lines are written as they are, byte for byte",
     "expand_repeats": "--expand-repeats: the lines are written as they are, byte for byte",
+    "repeats": "--repeats: the lines are written as they are, byte for byte",
     "parameters": "-p: it has no parameters",
 }
 

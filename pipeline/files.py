@@ -122,6 +122,10 @@ def describe_plan(
     block = max((task.block_bytes for of_file in tasks for task in of_file), default=0)
     ahead = any(task.is_ahead for of_file in tasks for task in of_file)
     memory = 150_000_000 + workers * (block * (6 if ahead else 4) + _ahead_bytes(tasks))
+    if plan.repeats:
+        from pipeline.redelivery import TABLE_BYTES
+
+        memory += workers * TABLE_BYTES
     summary = [
         f"{n_splits:,} splits of {len(tasks):,} files on {workers} worker{'s' * (workers != 1)}"
         + (", decoding and scanning in step on two threads" if ahead else ""),
@@ -199,6 +203,8 @@ def _why(compression: str, size: int | None, n_splits: int, plan: MapPlan, task:
         return kinds.get(compression, "ranges")
     if plan.expands_repeats:
         return "repeats are expanded: the line that one repeats may stand anywhere before it"
+    if plan.repeats:
+        return "repeats are looked for: the line that one repeats may stand anywhere before it"
     if task.envelope is not None and task.envelope.is_whole:
         return (
             "its envelopes may hold parts of lines: what they belong to shows from its begin only"

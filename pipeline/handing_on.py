@@ -33,6 +33,7 @@ _TOLD = (
     "top",
     "addresses",
     "envelope",
+    "repeats",
 )
 _FLAGS = ("expand_repeats", "path_template", "rotated", "csv_safe")
 _DEFAULTS = (("to", "table"), ("envelope", "auto"))

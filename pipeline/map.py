@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pipeline.model import Block, Place, Split
     from pipeline.peel import Peeler
     from pipeline.query import MapPlan
+    from pipeline.redelivery import RepeatFinder
     from pipeline.yearless import YearTable
 
 #: Messages of a split are numbered from its task's number, moved so far to the left.
@@ -162,9 +163,15 @@ def map_split(task: MapTask, is_cancelled: Callable[[], bool] = _cancelled.is_se
         blocks = leave_out(blocks, task.begin, task.end, buffers)
     if task.is_ahead:
         blocks = read_ahead(blocks, buffers)
+    finder = _finder(task)
+    is_lined = task.envelope is None or task.envelope.is_lined
+    if finder is not None and is_lined:
+        blocks = finder.find(blocks)
     peeler = make_peeler(task)
     if peeler is not None:
         blocks = peeler.peel(blocks, buffers)
+    if finder is not None and not is_lined:
+        blocks = finder.find(blocks)
     expander = Expander(task.years) if task.plan.expands_repeats else None
     if expander is not None:
         blocks = expander.expand(blocks, buffers if peeler is None else Unowned())
@@ -215,6 +222,8 @@ def map_split(task: MapTask, is_cancelled: Callable[[], bool] = _cancelled.is_se
     if peeler is not None:
         peeler.correct(counts.lines)
         counts.n_peeled, counts.n_not_peeled = peeler.n_peeled, peeler.n_not_peeled
+    if finder is not None:
+        finder.correct(counts.lines)
     return mapped
 
 
@@ -301,6 +310,18 @@ def make_peeler(task: MapTask) -> Peeler | None:
     from pipeline.peel import Peeler
 
     return Peeler(task.envelope, task.years)
+
+
+def _finder(task: MapTask) -> RepeatFinder | None:
+    if task.plan.repeats is None:
+        return None
+    from pipeline.redelivery import RepeatFinder
+
+    return RepeatFinder(
+        task.years,
+        leaves_out=task.plan.repeats == "once",
+        envelope=task.envelope if task.envelope is not None and task.envelope.is_lined else None,
+    )
 
 
 def stored_span(split: Split) -> tuple[int, int]:

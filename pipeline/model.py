@@ -281,7 +281,8 @@ class Letter:
 class Account:
     """What was read, dated, undated, damaged, duplicate, skipped: nothing is dropped in silence.
 
-    The field names are the keys of ``--account``.
+    The field names are the keys of ``--account``. ``repeated_lines`` is None where they were not
+    looked for, ``restated_days`` without a state.
     """
 
     files: int = 0
@@ -291,10 +292,14 @@ class Account:
     lines: int = 0
     dated_lines: int = 0
     undated_lines: int = 0
+    repeated_lines: int | None = None
+    restated_days: int | None = None
     reused_files: int = 0
     duplicates: list[dict[str, str]] = field(default_factory=list)
     skipped: list[dict[str, str]] = field(default_factory=list)
     damaged: list[Damage] = field(default_factory=list)
     years: list[dict[str, object]] = field(default_factory=list)
     peeled: list[dict[str, object]] = field(default_factory=list)
+    repeated: list[dict[str, object]] = field(default_factory=list)
+    restated: list[dict[str, object]] = field(default_factory=list)
     seconds: float = 0.0

@@ -93,6 +93,13 @@ _LINES = (
         is_flag=True,
         help="Count 'message repeated N times' as the N lines that it stands for.",
     ),
+    click.option(
+        "--repeats",
+        type=click.Choice(("report", "once")),
+        help="Lines that came before, byte for byte, as when a batch is delivered twice: report "
+        "counts them, once leaves them out. Two events of one second that read the same are one "
+        "then.",
+    ),
 )
 
 _FORMATS = (

@@ -30,13 +30,26 @@ _local = threading.local()
 
 
 class Peeler:
-    """Opens the envelopes of one split's blocks, in order; one per thread at a time."""
+    """Opens the envelopes of one split's blocks, in order; one per thread at a time.
+
+    Parameters
+    ----------
+    has_all_heads : bool
+        The time of the envelope stands before each inner line, whatever that begins with.
+    is_second : bool
+        Another one is at work on this thread.
+    """
 
     def __init__(
-        self, envelope: Envelope, years: YearTable, *, has_all_heads: bool = False
+        self,
+        envelope: Envelope,
+        years: YearTable,
+        *,
+        has_all_heads: bool = False,
+        is_second: bool = False,
     ) -> None:
         self._envelope = envelope
-        self._opener = _opener(envelope)
+        self._opener = _make_opener(envelope) if is_second else _opener(envelope)
         self._inner = self._opener.inner
         self._inner.has_all_heads = has_all_heads
         # The same table of years: a stamp that is none to the scan must be none here.
@@ -86,11 +99,17 @@ class Peeler:
         n: int = self._inner.n_lines - self._inner.n_opened
         return n
 
+    @property
+    def n_joined_dated(self) -> int:
+        """Lines of the file that are parts of lines with a time, less one for each of these."""
+        n: int = self._inner.n_joined_dated
+        return n
+
     def correct(self, counts: LineCounts) -> None:
         """Make the counts of a scan of the inner lines those of the file."""
         inner = self._inner
         counts.lines += inner.n_joined
-        counts.dated += inner.n_joined_dated
+        counts.dated += self.n_joined_dated
         counts.plain_bytes += inner.n_outer_bytes - inner.n_out_bytes
 
     def open(self, block: Block) -> Iterator[Block]:

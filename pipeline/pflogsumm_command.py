@@ -152,7 +152,8 @@ def _plan(arguments: Arguments, settings: Settings) -> Planned:
         JobPlan(Job(name, "", ""), (place,), plan)
         for place, (name, plan) in enumerate(plans.items())
     ]
-    return MapPlan(queries, plan_views(reads, settings, {}), settings.expand_repeats), jobs
+    views = plan_views(reads, settings, {})
+    return MapPlan(queries, views, settings.expand_repeats, settings.repeats), jobs
 
 
 def _gather(results: dict[str, Any]) -> Facts:

@@ -114,6 +114,8 @@ class Replacer:
             duplicates=[self._texts(one) for one in account.duplicates],
             skipped=[self._texts(one) for one in account.skipped],
             peeled=[self._texts(one) for one in account.peeled],
+            repeated=[self._texts(one) for one in account.repeated],
+            restated=[self._texts(one) for one in account.restated],
             years=[self._texts(one) for one in account.years],
             damaged=[
                 replace(one, file=self._text(one.file), detail=self._text(one.detail))

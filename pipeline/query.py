@@ -33,11 +33,19 @@ class MapPlan:
         What must be scanned, and the relations that are made of it.
     expands_repeats : bool
         Lines that stand for several are written out: a file must be one split.
+    repeats : str or None
+        Lines that came before are counted (``report``) or left out, too (``once``); likewise.
     """
 
     queries: tuple[Query | PythonQuery, ...]
     views: Views
     expands_repeats: bool = False
+    repeats: str | None = None
+
+    @property
+    def needs_whole_files(self) -> bool:
+        """What a line says depends on lines that may stand anywhere before it."""
+        return self.expands_repeats or self.repeats is not None
 
     @property
     def scanned(self) -> frozenset[str]:
@@ -135,7 +143,12 @@ def _plan_over(
             "offset is where a line stands in its file, and lines that --expand-repeats writes out "
             "stand nowhere: leave one of them out"
         )
-    return MapPlan(tuple(queries), views, settings.expand_repeats), plans
+    if settings.repeats == "once" and "offset" in views.scanned:
+        raise UsageError(
+            "offset is where a line stands in its file, and --repeats once reads it without the "
+            "repeated ones: leave one of them out"
+        )
+    return MapPlan(tuple(queries), views, settings.expand_repeats, settings.repeats), plans
 
 
 def _plan_reports(

@@ -66,6 +66,7 @@ def read_settings(options: dict[str, Any]) -> Settings:
         index=options["index"] == "auto",
         addresses=read_rules(options["addresses"]) if options["addresses"] is not None else (),
         expand_repeats=options["expand_repeats"],
+        repeats=options["repeats"],
         formats=FormatOptions(
             options["bots"], options["columns"], tuple(options["patterns"]), options["format"]
         ),

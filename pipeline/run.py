@@ -198,7 +198,7 @@ def plan_tasks(
     for (file, kind), wrapped in zip(kinds, found, strict=True):
         envelope = None if wrapped is None else wrapped.envelope
         identity, index = None, None
-        is_whole = plan.expands_repeats or (envelope is not None and envelope.is_whole)
+        is_whole = plan.needs_whole_files or (envelope is not None and envelope.is_whole)
         if settings.index and not settings.is_elsewhere and not is_whole:
             identity, index = find_index(file, kind, settings.n_workers)
         splits = plan_splits(
@@ -275,6 +275,11 @@ def take_counts(
         account.years.append(years_entry(file.url, lines, inputs.anchors[file.url]))
         if of_file.n_repeats_cut:
             inputs.warnings.append(tell_cut(file.url, of_file.n_repeats_cut, of_file.most_repeats))
+    if plan.repeats:
+        from pipeline.redelivery import note_repeated
+
+        read = [(f.url, counts[f.url].lines) for f, _ in inputs.files if f.url in counts]
+        note_repeated(account, read, leaves_out=plan.repeats == "once")
     account.undated_lines = account.lines - account.dated_lines
     stop_on_damage(account, settings)
     inputs.warnings += check_years(inputs.files, inputs.anchors, counts)

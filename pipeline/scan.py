@@ -46,7 +46,9 @@ _LEVEL = pa.dictionary(pa.int8(), pa.string())
 class LineCounts:
     """What the scan counted, before any filter. Times are µs since 1970 as written; file order.
 
-    ``steps_back`` counts places where the time falls back by more than half a year.
+    ``steps_back`` counts places where the time falls back by more than half a year; ``repeated``
+    lines that came before, as far as that is looked for, ``repeated_first`` and ``repeated_last``
+    are the least and the greatest of their times.
     """
 
     lines: int = 0
@@ -58,6 +60,9 @@ class LineCounts:
     last: int | None = None
     earliest: int | None = None
     latest: int | None = None
+    repeated: int = 0
+    repeated_first: int | None = None
+    repeated_last: int | None = None
 
     def add(self, later: LineCounts) -> None:
         """Take in the counts of what follows in the same file."""
@@ -66,6 +71,7 @@ class LineCounts:
         self.yearless += later.yearless
         self.plain_bytes += later.plain_bytes
         self.steps_back += later.steps_back
+        self._add_repeated(later)
         if later.first is None or later.last is None:
             return
         if self.first is None or self.last is None:
@@ -75,6 +81,15 @@ class LineCounts:
             self.earliest = min(self.earliest or 0, later.earliest or 0)
             self.latest = max(self.latest or 0, later.latest or 0)
         self.last = later.last
+
+    def _add_repeated(self, later: LineCounts) -> None:
+        self.repeated += later.repeated
+        if later.repeated_first is None or later.repeated_last is None:
+            return
+        if self.repeated_first is None or self.repeated_last is None:
+            self.repeated_first, self.repeated_last = later.repeated_first, later.repeated_last
+        self.repeated_first = min(self.repeated_first, later.repeated_first)
+        self.repeated_last = max(self.repeated_last, later.repeated_last)
 
 
 class LineScanner:

@@ -43,6 +43,9 @@ class Settings:
         Rules by which addresses of mail are rewritten, see `pipeline.formats.addresses`.
     expand_repeats : bool
         Lines that stand for several are written out, see `pipeline.repeats`.
+    repeats : str or None
+        Lines that came before in their file are counted (``report``) or left out (``once``), see
+        `pipeline.redelivery`.
     envelope : str
         What lines stand in: ``auto``, ``none``, or as `pipeline.envelopes.read_envelope` takes it.
     path_template : bool
@@ -96,6 +99,7 @@ class Settings:
     index: bool = True
     addresses: tuple[str, ...] = ()
     expand_repeats: bool = False
+    repeats: str | None = None
     envelope: str = "auto"
     path_template: bool = False
     cut_messages: bool = False

@@ -46,6 +46,13 @@ def in_bytes(n: float) -> str:
     return f"{n:.0f} {unit}" if unit == "B" or n >= 99.5 else f"{n:.1f} {unit}"
 
 
+def say_number(value: object) -> str:
+    """Return a number for people: ``12,345``; ``none`` where there is none."""
+    if value is None:
+        return "none"
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.6g}"
+
+
 def clean(text: str) -> str:
     """Return a file's name as text that can be written anywhere: a name may be no UTF-8."""
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

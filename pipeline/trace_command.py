@@ -22,6 +22,7 @@ _REFUSED = {
     "by": "--by: there is a row for each message and recipient",
     "key_path": "--pseudonymise: the lines are shown as they are",
     "expand_repeats": "--expand-repeats: the lines are shown as they are",
+    "repeats": "--repeats: the lines are shown as they are, each as often as it is there",
     "parameters": "-p: it has no parameters",
 }
 _OWN = (".json", ".html", ".txt")

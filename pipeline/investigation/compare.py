@@ -163,8 +163,16 @@ def join_accounts(main: RunResult, other: RunResult) -> Account:
             account.plain_bytes += counts.lines.plain_bytes
             account.read_bytes += counts.stored_bytes
             account.years += [one for one in other.account.years if one["file"] == url]
+            _add_repeated(account, other.account, url)
     account.undated_lines = account.lines - account.dated_lines
     return account
+
+
+def _add_repeated(account: Account, other: Account, url: str) -> None:
+    found = [one for one in other.repeated if one["file"] == url]
+    account.repeated += found
+    for one in found:
+        account.repeated_lines = (account.repeated_lines or 0) + int(str(one["lines"]))
 
 
 def _is_measured(kind: pa.DataType) -> bool:

@@ -27,7 +27,7 @@ from pipeline.outputs.model import About, Style
 from pipeline.outputs.table import table_text
 from pipeline.outputs.top import cut_rows
 from pipeline.outputs.values import is_numeric
-from pipeline.report.page import make_cells, make_facts, make_title, with_alerts
+from pipeline.report.page import make_cells, make_facts, make_restated, make_title, with_alerts
 from pipeline.text import escape_visibly, is_hostile
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from pipeline.outputs.model import Occasion
+    from pipeline.report.page import Restated
 
 #: Rows of a result; a message is read, not searched.
 MAX_ROWS = 25
@@ -189,6 +190,7 @@ def _html(sections: Sequence[_Section], occasion: Occasion | None, title: str) -
         begun=f"{occasion.begun:%Y-%m-%d %H:%M %Z}" if occasion else "",
         warnings=occasion.warnings if occasion else (),
         facts=make_facts(occasion),
+        restated=make_restated(occasion),
     )
 
 
@@ -203,6 +205,9 @@ def _text(results: Mapping[str, pa.Table], style: Style, title: str) -> str:
         ]
         if occasion.warnings:
             parts.append("\n".join(f"warning: {one}" for one in occasion.warnings))
+    restated = make_restated(occasion)
+    if restated is not None:
+        parts.append(_restated_text(restated))
     for job, table in results.items():
         about = style.about.get(job, About())
         shown, _ = cut_rows(table, MAX_ROWS, about.keys)
@@ -212,3 +217,12 @@ def _text(results: Mapping[str, pa.Table], style: Style, title: str) -> str:
     if facts:
         parts.append("\n".join(f"{name}: {value}" for name, value in facts))
     return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"
+
+
+def _restated_text(restated: Restated) -> str:
+    lines = ["Restated days"]
+    lines += [
+        f"{day} {job}: {column} {before} → {after}"
+        for job, day, column, before, after in restated.rows
+    ]
+    return "\n".join(lines + ([f"… {restated.n_more:,} more"] if restated.n_more else []))

@@ -25,7 +25,7 @@ from pipeline.outputs.model import About, Rows, Style
 from pipeline.outputs.texts import read_texts
 from pipeline.outputs.top import KEY_NUMBERS
 from pipeline.outputs.values import cut_pieces, is_numeric, to_text
-from pipeline.text import clean, escape_visibly, in_bytes
+from pipeline.text import clean, escape_visibly, in_bytes, say_number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 #: Rows of a table that stand in the page; files named in a list of the account.
 MAX_ROWS, MAX_NAMED = 500, 100
+#: Numbers of restated days.
+MAX_RESTATED = 30
 #: Characters of a cell.
 MAX_CELL = 300
 #: Characters of a table's CSV that is put into a page as it is, a longer one with gzip; of all in a
@@ -106,6 +108,7 @@ def render_page(results: Mapping[str, pa.Table], style: Style) -> str:
         warnings=occasion.warnings if occasion else (),
         facts=make_facts(occasion),
         lists=_lists(occasion.account) if occasion else [],
+        restated=make_restated(occasion),
         script=Markup(script),  # noqa: S704  # our own file
         sheet=Markup(sheet),  # noqa: S704
         policy=_policy(script, sheet),
@@ -245,6 +248,7 @@ def make_facts(occasion: Occasion | None) -> list[tuple[str, str]]:
         ("of text", in_bytes(account.plain_bytes)),
         ("lines", f"{account.lines:,}"),
         ("undated", f"{account.undated_lines:,}"),
+        *_repeated_fact(account),
         ("damaged", f"{len(account.damaged):,}"),
         ("duplicate", f"{len(account.duplicates):,}"),
         ("skipped", f"{len(account.skipped):,}"),
@@ -258,6 +262,40 @@ def make_facts(occasion: Occasion | None) -> list[tuple[str, str]]:
             ("years from", ", ".join(dict.fromkeys(str(one["evidence"]) for one in dated)))
         )
     return facts
+
+
+@dataclass(frozen=True, slots=True)
+class Restated:
+    """Days of which earlier runs said other numbers, to show; ``n_more`` stand elsewhere."""
+
+    columns: list[tuple[str, bool]]
+    rows: list[list[str]]
+    n_more: int
+
+
+def make_restated(occasion: Occasion | None) -> Restated | None:
+    """Return what stands under "Restated days"; None where there is none."""
+    found = occasion.account.restated if occasion else []
+    if not found:
+        return None
+    rows = [
+        [
+            *(_say(one[name]) for name in ("job", "day", "column")),
+            *(say_number(one[name]) for name in ("before", "after")),
+        ]
+        for one in found[:MAX_RESTATED]
+    ]
+    names = ("job", "day", "column", "before", "after")
+    columns = [(name, name in ("before", "after")) for name in names]
+    return Restated(columns, rows, len(found) - len(rows))
+
+
+def _repeated_fact(account: Account) -> list[tuple[str, str]]:
+    """Return how many lines came before, where that was asked."""
+    if account.repeated_lines is None:
+        return []
+    is_left_out = any(not one["counted"] for one in account.repeated)
+    return [("repeated, left out" if is_left_out else "repeated", f"{account.repeated_lines:,}")]
 
 
 def _lists(account: Account) -> list[tuple[str, list[str], list[list[str]], int]]:
@@ -274,6 +312,11 @@ def _lists(account: Account) -> list[tuple[str, list[str], list[list[str]], int]
             [[one["file"], one["same_as"], one["kind"]] for one in account.duplicates],
         ),
         ("Skipped", ["file", "why"], [[one["file"], one["why"]] for one in account.skipped]),
+        (
+            "Repeated lines",
+            ["file", "lines", "first", "last"],
+            [[one["file"], one["lines"], one["first"], one["last"]] for one in account.repeated],
+        ),
     ]
     return [
         (title, columns, [list(map(_say, row)) for row in rows[:MAX_NAMED]], len(rows))

@@ -12,6 +12,7 @@ from pipeline.errors import StateError, UsageError
 from pipeline.state.keep import compact, forget, verify
 from pipeline.state.ledger import Ledger, sum_lines
 from pipeline.state.objects import Objects
+from pipeline.state.restated import SAID
 from pipeline.text import escape_visibly, in_bytes
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def _show(ledger: Ledger, to: str) -> int:
         }
     )
     render({"state": table}, to, sys.stdout)
-    size = sum(ledger.objects.size(name) for name in {*ledger.used_objects(), "ledger"})
+    size = sum(ledger.objects.size(name) for name in {*ledger.used_objects(), "ledger", SAID})
     plain = sum(one.length for one in contents)
     _say(f"{in_bytes(size)} keep what {in_bytes(plain)} of text told", to=sys.stderr)
     return 0

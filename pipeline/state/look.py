@@ -247,7 +247,7 @@ def _wrapping(head: Head, settings: Settings) -> tuple[str, bool, bool]:
     """
     from pipeline.head import may_be_wrapped, unwrap_head
 
-    if settings.expand_repeats:
+    if settings.expand_repeats or settings.repeats:
         return "repeats", True, True
     found = unwrap_head(head, settings.envelope, settings.now).envelope
     if found is None:

@@ -88,7 +88,8 @@ def plan_units(plan: MapPlan, told: Sequence[str] = ()) -> list[Unit]:
     """
     units = []
     stitched = []
-    shared = [*told, plan.expands_repeats]
+    # Without the option the keys stay as they were before there was one.
+    shared = [*told, plan.expands_repeats, *([plan.repeats] if plan.repeats else [])]
     for place, query in enumerate(plan.queries):
         if isinstance(query, Query) and query.map_only:
             raise UsageError(

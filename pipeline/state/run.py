@@ -16,6 +16,7 @@ from pipeline.state.ledger import HEAD_BYTES, Content, Ledger, Segment, digest_l
 from pipeline.state.look import Due, Work, look, name_of, seen_now, told_by, use
 from pipeline.state.objects import Objects
 from pipeline.state.parts import parts_of, plan_units
+from pipeline.state.restated import note_restated
 from pipeline.state.write import Writer
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def run_incrementally(
         Something is asked that can't be kept.
     """
     from pipeline.reduce import reduce_partials
-    from pipeline.run import RunResult, as_read, plan_queries
+    from pipeline.run import RunResult, as_read, plan_queries, stop_on_damage
 
     assert settings.state is not None
     if settings.count_duplicates:
@@ -88,6 +89,8 @@ def run_incrementally(
         work.ledger.save()
         work.ledger.sweep()
         results = reduce_partials(merged, plan, plans)
+        stop_on_damage(work.account, settings)  # who gets no result is told nothing of days
+        note_restated(work.ledger, units, (plan, plans), results, work.account, settings.now)
     latest = _count(work, settings)
     account = work.account
     account.seconds = round(time.monotonic() - begin, 3)
@@ -316,6 +319,14 @@ def _count(work: Work, settings: Settings) -> int | None:
         account.plain_bytes += lines.plain_bytes
         latest.append(lines.latest)
         account.years += [segment.year for segment in segments[-1:]]
+    if settings.repeats:
+        from pipeline.redelivery import note_repeated
+
+        found = [
+            (name_of(one), sum_lines(one.segments_of(unit)))
+            for one in work.ledger.contents.values()
+        ]
+        note_repeated(account, found, leaves_out=settings.repeats == "once")
     account.undated_lines = account.lines - account.dated_lines
     account.read_bytes = work.read_bytes
     stop_on_damage(account, settings)

@@ -19,6 +19,8 @@ _HELP = {
     "files": "Files read.",
     "lines": "Lines read.",
     "undated_lines": "Lines without a time stamp.",
+    "repeated_lines": "Lines that came before in their file, where they were looked for.",
+    "restated_days": "Earlier days of which a run with a state says another number than before.",
     "plain_bytes": "Bytes of text read.",
     "read_bytes": "Stored bytes read.",
     "damage": "Inputs that are missing or damaged, those that are known left out.",
@@ -81,6 +83,10 @@ def format_metrics(
         "last_run_timestamp_seconds": round(begun.timestamp(), 3),
         "exit_code": code,
     }
+    if account.repeated_lines is not None:
+        values["repeated_lines"] = account.repeated_lines
+    if account.restated_days is not None:
+        values["restated_days"] = account.restated_days
     if newest is not None:
         values["newest_line_timestamp_seconds"] = newest
         values["newest_line_age_seconds"] = round(begun.timestamp() - newest, 3)

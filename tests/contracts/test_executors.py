@@ -111,6 +111,22 @@ def test_results_and_counts_are_those_of_inline(executor, demo, split_bytes):
     assert {str(path) for path in paths} == {url for part in done for url in part.files}
 
 
+@pytest.mark.parametrize("repeats", ["report", "once"])
+def test_repeats_are_those_of_inline(executor, demo, tmp_path, repeats):
+    """Files in which batches came twice, in whatever order they are read."""
+    paths = []
+    for k in range(3):
+        lines = (demo / "maillog.1").read_bytes().splitlines(keepends=True)[k:900]
+        (tmp_path / f"{k}.log").write_bytes(b"".join(lines[: 500 + k] + lines[100:]))
+        paths.append(tmp_path / f"{k}.log")
+    jobs = [find_job("volume"), sql_job("d", DELIVERIES)]
+
+    rows, counts = _results(executor, jobs, paths, repeats=repeats, split_bytes=20_000)
+
+    assert (rows, counts) == _results(InlineExecutor(), jobs, paths, repeats=repeats)
+    assert all(lines.repeated >= 400 for lines, _, _ in counts.values())
+
+
 def test_messages_are_the_same_in_however_many_partitions(executor, demo, monkeypatch):
     """Fragments dealt out by their keys make the messages that they make together."""
     paths = sorted(demo.glob("maillog*"))
