@@ -17,7 +17,8 @@ import threading
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from pipeline.kernels.scan import COLUMNS, Scanner
+from pipeline.kernels.line_columns import COLUMNS
+from pipeline.kernels.scan import Scanner
 from pipeline.kernels.seen import SeenLines, close_up, close_up_numbers, copy_marked
 from pipeline.model import Block
 from pipeline.peel import Peeler
