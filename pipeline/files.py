@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from pipeline.combine import FileCounts
     from pipeline.envelopes import Found
     from pipeline.inputs import Inputs
-    from pipeline.map import MapTask
     from pipeline.model import Damage
     from pipeline.query import MapPlan
     from pipeline.settings import Settings
+    from pipeline.task import MapTask
 
 _COLUMNS = pa.schema(
     [
@@ -153,10 +153,10 @@ def _tell_cost(tasks: Sequence[Sequence[MapTask]]) -> list[str]:
     """Return what stores will be asked for, nothing where all files are local."""
     if not any("://" in task.split.file.url for of_file in tasks for task in of_file):
         return []
-    from pipeline.map import stored_span
     from pipeline.source import is_in_store
     from pipeline.sources.fetch import requests
     from pipeline.sources.ranged import count_requests, request_bytes
+    from pipeline.task import stored_span
 
     n_requests = n_bytes = 0
     for task in (task for of_file in tasks for task in of_file):

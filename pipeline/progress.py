@@ -80,7 +80,7 @@ class Progress:
         if self._begin is None:
             # Heads are read, and files that may hold the same are compared.
             return "looking at the files …"[: width - 1]
-        from pipeline.map import bytes_read
+        from pipeline.task import bytes_read
 
         # What other processes have read is known when a split is done.
         self._shown = max(self._shown, self._stored, bytes_read())

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from pipeline.executors import Executor
     from pipeline.inputs import Inputs
     from pipeline.job import Job
-    from pipeline.map import MapTask
     from pipeline.model import Account, SourceFile
     from pipeline.query import JobPlan, MapPlan
     from pipeline.settings import Settings
+    from pipeline.task import MapTask
 
     #: The queries of a run's map tasks, and what becomes of them for each job.
     Planned = tuple[MapPlan, list[JobPlan]]
@@ -186,8 +186,8 @@ def plan_tasks(
 
     ``needs_offset``: splits must know the plain offset at which they begin.
     """
-    from pipeline.map import MapTask
     from pipeline.split import choose_target_bytes, find_index, plan_splits
+    from pipeline.task import MapTask
     from pipeline.years import year_table
 
     kinds = [(file, head.compression) for file, head in inputs.files]
@@ -332,7 +332,7 @@ def _is_streaming(plan: MapPlan, job: JobPlan) -> bool:
 def executor_for(settings: Settings, tasks: Sequence[Sequence[MapTask]]) -> Executor:
     """Return the executor; of one split alone ``inline``, where threads would only wait."""
     from pipeline.executors import get_executor
-    from pipeline.map import begin_run
+    from pipeline.task import begin_run
 
     begin_run()
     n_splits = sum(map(len, tasks))

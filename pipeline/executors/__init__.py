@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
     from cluster.profile import Profile
     from pipeline.combine import Mapped
-    from pipeline.map import MapTask
     from pipeline.query import MapPlan
+    from pipeline.task import MapTask
 
 
 class Executor(Protocol):

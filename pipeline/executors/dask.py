@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from pipeline.combine import Mapped
-    from pipeline.map import MapTask
     from pipeline.query import MapPlan
+    from pipeline.task import MapTask
 
 #: Partials merge as a tree of this arity: results wait for few others, and few wait for long.
 SPLIT_EVERY = 8
@@ -92,7 +92,7 @@ class DaskThreadsExecutor:
     def _get(self, graph: dict[Any, Any], keys: Any) -> Any:
         from concurrent.futures import ThreadPoolExecutor
 
-        from pipeline.map import cancel
+        from pipeline.task import cancel
 
         # A pool of our own: Dask's default one outlives the run, and with it the threads' cursors.
         with ThreadPoolExecutor(self.workers, thread_name_prefix="sawlog-map") as pool:

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from distributed import Client
 
-    from pipeline.map import MapTask
     from pipeline.query import MapPlan
+    from pipeline.task import MapTask
 
 #: Partials merge as a tree of this arity.
 SPLIT_EVERY = 8

@@ -19,17 +19,18 @@ from pipeline import duck
 from pipeline.combine import Mapped, combine_files, combine_splits
 from pipeline.errors import SawlogError
 from pipeline.executors.units import Unit, unpack_unit
-from pipeline.map import CancelledError, begin_run, map_split
+from pipeline.map import map_split
 from pipeline.model import Damage
 from pipeline.source import limit_read_rate
 from pipeline.sources.secrets import scrub
 from pipeline.stitch import Fragments, stitch_all
+from pipeline.task import CancelledError, begin_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from pipeline.map import MapTask
     from pipeline.query import MapPlan
+    from pipeline.task import MapTask
 
 _runs: dict[str, RunPlugin] = {}
 #: Seconds between two looks at how many worker processes share the rate of reads.

@@ -10,14 +10,15 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from pipeline.combine import combine_files, combine_splits
-from pipeline.map import cancel, map_split
+from pipeline.map import map_split
+from pipeline.task import cancel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from pipeline.combine import Mapped
-    from pipeline.map import MapTask
     from pipeline.query import MapPlan
+    from pipeline.task import MapTask
 
 
 class PoolExecutor:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pipeline.map import MapTask
+    from pipeline.task import MapTask
 
 #: Tasks of a run at most: a scheduler takes a millisecond or two for each.
 MAX_UNITS = 10_000

@@ -20,7 +20,7 @@ from pipeline.extract.keys import plan_keys, shown_key
 from pipeline.extract.names import file_name, source_names
 from pipeline.extract.outputs import Outputs
 from pipeline.extract.sort import Sorter
-from pipeline.map import begin_run, cancel
+from pipeline.task import begin_run, cancel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from pipeline.extract.outputs import Output
     from pipeline.extract.pieces import Key
     from pipeline.inputs import Inputs
-    from pipeline.map import MapTask
     from pipeline.settings import Settings
+    from pipeline.task import MapTask
 
 
 def extract(

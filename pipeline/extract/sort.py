@@ -16,8 +16,8 @@ from pipeline.extract.frames import FRAME_BYTES, cut
 from pipeline.extract.keys import Keyer
 from pipeline.extract.pieces import Group, Spool
 from pipeline.kernels.route import route
-from pipeline.map import make_peeler, visit_blocks
 from pipeline.scan import LineScanner
+from pipeline.task import make_peeler, open_task
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from pipeline.extract.keys import KeyPlan
     from pipeline.extract.outputs import Outputs
     from pipeline.extract.pieces import Key
-    from pipeline.map import MapTask
     from pipeline.model import Block
     from pipeline.peel import Peeler
+    from pipeline.task import MapTask
 
 MAX_ROWS = 1 << 17
 #: Unfinished frames of a split that waits hold so much text at most; then all are kept as text.
@@ -82,11 +82,15 @@ class Sorter:
             self._spools.append(self._local.spool)
         counts = FileCounts()
         url = task.split.file.url
+        reading = open_task(task, counts, keeps_tails=True)
+        if reading is None:
+            self.outputs.ready(number, url, {}, is_damaged=True)
+            return url, counts
         peeler = make_peeler(task)
         one = _SplitSorter(self, self._local, number, url, peeler)
         one.scanner.begin_file(url, task.years)
         try:
-            with closing(visit_blocks(task, counts, keeps_tails=True)) as blocks:
+            with closing(reading.visit(counts)) as blocks:
                 for block in blocks:
                     one.take(block)
                 one.end()

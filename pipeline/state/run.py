@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from pipeline.combine import FileCounts, Mapped
     from pipeline.inputs import Inputs
     from pipeline.job import Job
-    from pipeline.map import MapTask
     from pipeline.query import MapPlan
     from pipeline.run import Planned, RunResult
     from pipeline.settings import Settings
+    from pipeline.task import MapTask
 
 #: Objects of a unit from which on they are merged at the end of a run.
 MANY_OBJECTS = 12

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline.combine import Mapped
-from pipeline.map import begin_run, cancel
+from pipeline.task import begin_run, cancel
 from pipeline.trace.search import HOPS, LINKS, Search, Searcher
 from pipeline.trace.sessions import session_of
 from pipeline.trace.story import Story, tell_stories
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from pipeline.combine import FileCounts
     from pipeline.inputs import Inputs
-    from pipeline.map import MapTask
     from pipeline.settings import Settings
+    from pipeline.task import MapTask
     from pipeline.trace.query import Queries
     from pipeline.trace.search import Found, Needle, Row
     from pipeline.trace.sessions import Session

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from pipeline.arrow import values_of
 from pipeline.combine import FileCounts
 from pipeline.kernels.find import Finder, count_lines
-from pipeline.map import make_peeler, visit_blocks
 from pipeline.model import Block
 from pipeline.scan import LineCounts, LineScanner
+from pipeline.task import make_peeler, open_task
 from pipeline.trace.sessions import Session, Sessions, session_of
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from pipeline.map import MapTask
+    from pipeline.task import MapTask
     from pipeline.trace.query import Queries
 
 #: Parsed columns of a line.
@@ -127,8 +127,11 @@ class Searcher:
         found = Found(task.split.file.url)
         n_lines = n_bytes = 0
         task = replace(task, block_bytes=min(task.block_bytes, BLOCK_BYTES))
+        reading = open_task(task, found.counts)
+        if reading is None:
+            return found
         peeler = make_peeler(task)
-        with closing(visit_blocks(task, found.counts, peeler=peeler)) as blocks:
+        with closing(reading.visit_inside(found.counts, peeler)) as blocks:
             for block in blocks:
                 n_lines += self._take(block, found, n_lines)
                 n_bytes += block.stop + block.extra_bytes

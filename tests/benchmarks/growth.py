@@ -23,10 +23,10 @@ from pipeline.combine import Mapped, combine_files
 from pipeline.executors.distributed import SPLIT_EVERY
 from pipeline.executors.tasks import Node, Tasks, tree
 from pipeline.executors.units import MAX_UNITS, Unit, make_units
-from pipeline.map import MapTask
 from pipeline.model import SourceFile, Split
 from pipeline.query import plan_jobs
 from pipeline.settings import Settings
+from pipeline.task import MapTask
 from pipeline.years import year_table
 from tests.support.cluster import Processes
 

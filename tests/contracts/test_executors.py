@@ -18,9 +18,9 @@ from pipeline.executors.inline import InlineExecutor
 from pipeline.executors.pool import PoolExecutor
 from pipeline.inputs import find_inputs
 from pipeline.job import find_job, sql_job, with_sections
-from pipeline.map import begin_run
 from pipeline.reduce import reduce_partials
 from pipeline.settings import Settings
+from pipeline.task import begin_run
 from tests.support.cluster import Processes
 
 EXACT = """
