@@ -36,12 +36,12 @@ def run_state_command(
     objects = Objects(url, pairs)
     if action == "forget" and before is None:
         raise UsageError("forget --before DAY: name the day, as 2007-12-01")
-    if Ledger(objects).is_new:
-        raise StateError(f"{url}: there is no state")
     if action == "show":
-        return _show(Ledger(objects), to)
+        return _show(_load(objects), to)
+    if objects.is_local:
+        _load(objects)  # a lock would make the folder
     with objects.lease():
-        ledger = Ledger(objects)
+        ledger = _load(objects)
         if action == "verify":
             return _verify(ledger)
         if action == "compact":
@@ -51,6 +51,13 @@ def run_state_command(
             _say(f"{n:,} objects fewer")
             return 0
         return _forget(ledger, before or "")
+
+
+def _load(objects: Objects) -> Ledger:
+    ledger = Ledger(objects)
+    if ledger.is_new:
+        raise StateError(f"{objects.url}: there is no state")
+    return ledger
 
 
 def _show(ledger: Ledger, to: str) -> int:
@@ -80,7 +87,7 @@ def _show(ledger: Ledger, to: str) -> int:
         }
     )
     render({"state": table}, to, sys.stdout)
-    size = sum(ledger.objects.size(name) for name in {*ledger.used_objects(), "ledger"})
+    size = sum(ledger.objects.sizes().values())
     plain = sum(one.length for one in contents)
     _say(f"{in_bytes(size)} keep what {in_bytes(plain)} of text told", to=sys.stderr)
     return 0

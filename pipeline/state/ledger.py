@@ -1,12 +1,17 @@
 """What was read: contents, the names that they went by, and the segments that were mapped.
 
-The ledger is one object; while a run lasts, what it finishes is noted in objects of a journal
-beside it. A run that was killed leaves its journal, and the next one takes it up.
+The ledger is one object, and a copy of it; while a run lasts, what it finishes is noted in objects
+of a journal beside it. A run that was killed leaves its journal, and the next one takes it up.
+
+Each entry of the journal names the one before it, the first one the ledger. So entries of two runs
+are never put together, however they came to write at the same time: one run's count, those of the
+other are left out and what they told is read again.
 """
 
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +19,7 @@ from pipeline.chain import DIGEST_BYTES, STEP, Chain, digest
 from pipeline.errors import StateError
 from pipeline.scan import LineCounts
 from pipeline.state.objects import DamagedObjectError, MissingObjectError
+from pipeline.state.places import PART
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -25,7 +31,10 @@ FORMAT = 1
 #: Plain bytes at the begin of a content by which it is found, at most.
 HEAD_BYTES = 4096
 _LEDGER = "ledger"
+_COPY = "ledger.copy"
 _JOURNAL = "journal"
+#: Ends of the names of objects under way that runs left when they were killed.
+_LEFT = PART
 
 
 @dataclass(slots=True)
@@ -38,6 +47,8 @@ class Seen:
         Plain bytes behind the last line end, which wait for their line's rest.
     damage : dict or None
         What was wrong with the file.
+    mark : str or None
+        What a store tells that changes with the object: its ETag or version.
     """
 
     url: str
@@ -46,11 +57,15 @@ class Seen:
     inode: list[int] | None
     held: int = 0
     damage: dict[str, Any] | None = None
+    mark: str | None = None
 
     def is_of(self, file: SourceFile) -> bool:
         """Tell whether a file is as it was seen."""
         inode = None if file.inode is None else list(file.inode)
-        return (self.size, self.mtime, self.inode) == (file.size, file.mtime, inode)
+        if (self.size, self.mtime, self.inode) != (file.size, file.mtime, inode):
+            return False
+        # Times of stores are whole seconds.
+        return self.mark is None or file.mark is None or self.mark == file.mark
 
 
 @dataclass(slots=True)
@@ -174,7 +189,14 @@ class Ledger:
         #: Nothing was ever kept here.
         self.is_new = False
         self.notes: list[str] = []
+        #: Of the two objects that hold it one is not whole: the next `save` mends that.
+        self.is_damaged = False
+        #: Something was noted or found that is not in the ledger yet.
+        self.is_changed = False
         self._n_journal = 0
+        self._journal: list[str] = []
+        #: Of the last entry of the journal, or of the ledger where there is none.
+        self._token = ""
         self._by_url: dict[str, Content] = {}
         self._by_inode: dict[tuple[int, ...], Content] = {}
         #: Length of the head → its digest → contents by their id.
@@ -229,15 +251,25 @@ class Ledger:
 
     def note(self, contents: Sequence[Content]) -> None:
         """Keep what is new of some contents, at once: after their partials have been written."""
+        token = _new_token()
         held = {
+            "after": self._token,
+            "token": token,
             "contents": [_plain(content) for content in contents],
             "next_number": self.next_number,
         }
-        self.objects.put(f"{_JOURNAL}/{self._n_journal:09}", _packed(held))
+        name = f"{_JOURNAL}/{self._n_journal:09}"
+        self.objects.put_next(name, _packed(held), is_new=True)
+        self._journal.append(name)
+        self._token = token
         self._n_journal += 1
+        self.is_changed = True
 
     def see(self, content: Content, seen: Seen) -> None:
         """Note a name of a content; written with the next `save`."""
+        if content.seen.get(seen.url) == seen and self.contents.get(content.id) is content:
+            return
+        self.is_changed = True
         other = self._by_url.get(seen.url)
         if other is not None and other is not content:
             other.seen.pop(seen.url, None)
@@ -245,21 +277,40 @@ class Ledger:
         self._add(content)
 
     def save(self) -> None:
-        """Write all of it, and end the journal."""
-        self.objects.put(
-            _LEDGER,
-            _packed(
-                {
-                    "format": FORMAT,
-                    "journal": self._n_journal,
-                    "next_number": self.next_number,
-                    "empty": {url: asdict(seen) for url, seen in self.empty.items()},
-                    "contents": [_plain(content) for content in self.contents.values()],
-                }
-            ),
+        """Write all of it, and end the journal.
+
+        Raises
+        ------
+        StateError
+            It can't be written, or another run has taken the state over.
+        """
+        self.objects.check_lease()
+        self._token = _new_token()
+        held = _packed(
+            {
+                "format": FORMAT,
+                "token": self._token,
+                "journal": self._n_journal,
+                "next_number": self.next_number,
+                "empty": {url: asdict(seen) for url, seen in self.empty.items()},
+                "contents": [_plain(content) for content in self.contents.values()],
+            }
         )
-        for name in self.objects.names(_JOURNAL):
-            self.objects.delete(name)
+        self.objects.put_next(_LEDGER, held)
+        self.objects.put_copy(_COPY, held)
+        self.objects.delete(*self._journal)
+        self._journal = []
+        self.is_changed = self.is_damaged = False
+
+    def copy_is_whole(self) -> bool:
+        """Tell whether the copy of the ledger can take its place; older states have none."""
+        if not self._token:
+            return True
+        try:
+            self.objects.get(_COPY)
+        except (MissingObjectError, DamagedObjectError):
+            return False
+        return True
 
     def used_objects(self) -> set[str]:
         """Return the names of all objects that it needs."""
@@ -277,15 +328,14 @@ class Ledger:
         After `save` only: until then an older ledger may need them.
         """
         used = self.used_objects()
-        n = 0
-        for folder in ("chains", *self.objects.names("parts")):
-            for name in self.objects.names(folder):
-                if name not in used:
-                    self.objects.delete(name)
-                    n += 1
-        for name in self.objects.leftovers():
-            self.objects.delete(name)
-        return n
+        gone, left = [], []
+        for name in self.objects.sizes():
+            if name.startswith(("chains/", "parts/")) and name not in used:
+                gone.append(name)
+            elif name.startswith(f"{_JOURNAL}/") or name.endswith(_LEFT):
+                left.append(name)
+        self.objects.delete(*gone, *left)
+        return len(gone)
 
     def all_segments(self) -> Iterator[tuple[Content, Segment]]:
         """Yield each content with each of its segments."""
@@ -294,11 +344,15 @@ class Ledger:
                 yield content, segment
 
     def _load(self) -> None:
-        try:
-            held = _unpacked(self.objects.get(_LEDGER))
-        except MissingObjectError:
+        journal = [
+            name
+            for name in self.objects.sizes(_JOURNAL)
+            if name.rpartition("/")[2].isdigit()  # else the rest of a killed run
+        ]
+        held = self._read()
+        if held is None:
             held = {"format": FORMAT, "journal": 0, "next_number": 0, "contents": []}
-            self.is_new = not self.objects.names(_JOURNAL)
+            self.is_new = not journal
         if held.get("format") != FORMAT:
             raise StateError(
                 f"{self.objects.url} was written by another version of sawlog "
@@ -306,22 +360,61 @@ class Ledger:
             )
         self.next_number = held["next_number"]
         self._n_journal = held["journal"]
+        self._token = held.get("token", "")
         self.empty = {url: Seen(**seen) for url, seen in held.get("empty", {}).items()}
         for plain in held["contents"]:
             self._take(plain)
-        for name in self.objects.names(_JOURNAL):
-            number = name.rpartition("/")[2]
-            if not number.isdigit() or int(number) < held["journal"]:
-                continue  # in the ledger already, or the rest of a killed run
-            try:
-                entry = _unpacked(self.objects.get(name))
-            except DamagedObjectError as error:
-                self.notes.append(f"{error}: what it noted is read again")
+        new = [name for name in journal if _number(name) >= held["journal"]]
+        for name, content in self.objects.get_all(new):
+            self._n_journal = _number(name) + 1
+            if isinstance(content, (DamagedObjectError, MissingObjectError)):
+                self.notes.append(f"{content}: what it noted is read again")
                 continue
-            for plain in entry["contents"]:
-                self._take(plain)
-            self.next_number = max(self.next_number, entry["next_number"])
-            self._n_journal = int(number) + 1
+            if isinstance(content, StateError):
+                raise content
+            self._take_up(name, _unpacked(content))
+        self._journal = journal
+        self.is_changed = bool(journal)
+
+    def _read(self) -> dict[str, Any] | None:
+        """Return the ledger as it was written, or its copy; None where there is neither."""
+        url = self.objects.url
+        is_damaged = False
+        for name in (_LEDGER, _COPY):
+            try:
+                held: dict[str, Any] = _unpacked(self.objects.get(name))
+            except MissingObjectError:
+                continue
+            except DamagedObjectError:
+                is_damaged = True
+                continue
+            if name == _COPY:
+                self.notes.append(
+                    f"{url}: the ledger is damaged or gone; its copy is used, and the next run, or "
+                    "sawlog state compact, writes both anew"
+                )
+                self.is_damaged = True
+            return held
+        if is_damaged:
+            raise StateError(
+                f"{url}: the ledger and its copy are damaged, so that nobody knows what was read. "
+                "Restore one of them (ledger, ledger.copy), or remove the state to begin anew: "
+                "logs that are still there are read again, others are not counted any more"
+            )
+        return None
+
+    def _take_up(self, name: str, entry: dict[str, Any]) -> None:
+        """Take in an entry of the journal, if it goes on where this ledger is."""
+        if entry.get("after", "") != self._token:
+            self.notes.append(
+                f"{self.objects.url}: {name} was written by another run at the same time: what it "
+                "noted is read again"
+            )
+            return
+        for plain in entry["contents"]:
+            self._take(plain)
+        self.next_number = max(self.next_number, entry["next_number"])
+        self._token = entry.get("token", "")
 
     def _take(self, plain: dict[str, Any]) -> None:
         plain["seen"] = {url: Seen(**seen) for url, seen in plain["seen"].items()}
@@ -343,6 +436,15 @@ class Ledger:
         heads = self._by_head.setdefault(content.head_bytes, {}).setdefault(content.head, {})
         heads[content.id] = content
         self._by_line.setdefault(content.line, {})[content.id] = content
+
+
+def _number(name: str) -> int:
+    """Return the number of an entry of the journal."""
+    return int(name.rpartition("/")[2])
+
+
+def _new_token() -> str:
+    return os.urandom(8).hex()
 
 
 def digest_line(head: bytes) -> str:

@@ -397,4 +397,4 @@ def _part(work: Work, rivals: dict[str, Due], settings: Settings) -> None:
 def seen_now(file: SourceFile) -> Seen:
     """Return a file's state as it is listed."""
     inode = None if file.inode is None else [*file.inode]
-    return Seen(file.url, file.size, file.mtime, inode)
+    return Seen(file.url, file.size, file.mtime, inode, mark=file.mark)

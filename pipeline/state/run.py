@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 from pipeline.chain import STEP, Chain, Piece, digest
 from pipeline.errors import UsageError
 from pipeline.model import Account, Cut, Damage
-from pipeline.state.keep import compact, forget, load_objects, load_partials
+from pipeline.state.keep import Held, compact, forget, load_objects, load_partials
 from pipeline.state.ledger import HEAD_BYTES, Content, Ledger, Segment, digest_line, sum_lines
 from pipeline.state.look import Due, Work, look, name_of, seen_now, told_by, use
 from pipeline.state.objects import Objects
@@ -73,26 +74,38 @@ def run_incrementally(
         inputs = look(work, arguments, settings)
         on_found(inputs)
         if inputs.files:
-            _map(work, inputs, plan, settings, on_done)
+            held |= _map(work, inputs, plan, settings, on_done)
         _note_lost(work)
         if settings.retention is not None:
             forget(work.ledger, settings.now - settings.retention)
-        merged = load_partials(work.ledger, units, plan, held)
         if work.n_again:
             work.warnings.append(
                 f"{work.n_again:,} known files are read once more: what is asked was not kept of "
                 "them"
             )
+        # To write the ledger is to wait, for a disk or a store: meanwhile the answer is made.
+        with ThreadPoolExecutor(1) as saver:
+            saved = saver.submit(_save, work)
+            results = reduce_partials(load_partials(work.ledger, units, plan, held), plan, plans)
+            saved.result()
         if _has_many_objects(work):
             compact(work.ledger)
-        work.ledger.save()
-        work.ledger.sweep()
-        results = reduce_partials(merged, plan, plans)
+            _save(work)
     latest = _count(work, settings)
     account = work.account
     account.seconds = round(time.monotonic() - begin, 3)
     work.warnings += [*inputs.warnings, *work.ledger.notes]
     return RunResult(results, account, {}, work.warnings, latest)
+
+
+def _save(work: Work) -> None:
+    """Write the ledger where it has changed, and remove what nothing needs."""
+    ledger = work.ledger
+    must_save = ledger.is_changed or ledger.is_new or ledger.is_damaged
+    if must_save:
+        ledger.save()
+    if must_save or ledger.objects.is_local:
+        ledger.sweep()
 
 
 def _told(plan: MapPlan, settings: Settings) -> list[str]:
@@ -123,7 +136,8 @@ def _map(
     plan: MapPlan,
     settings: Settings,
     on_done: Callable[[Mapped], None],
-) -> None:
+) -> Held:
+    """Return the partials that were made, by the names of their objects."""
     from pipeline.run import executor_for, plan_tasks
 
     files = plan_tasks(inputs, replace(plan), settings, needs_offset=True)
@@ -135,7 +149,8 @@ def _map(
     for due, mapped in zip(work.due, executor.each(files, plan, on_done), strict=True):
         (counts,) = mapped.files.values()
         _keep(work, due, mapped, counts, plan, inputs, writer)
-    writer.flush()
+    writer.flush(is_last=True)
+    return writer.written
 
 
 def _from_begin(tasks: list[MapTask], due: Due, ledger: Ledger) -> list[MapTask]:
@@ -185,6 +200,7 @@ def _keep(
     from pipeline.years import years_entry
 
     ledger, file = work.ledger, due.file
+    ledger.is_changed = True
     work.read_bytes += counts.stored_bytes
     damage, piece = counts.damage, counts.piece
     if damage is not None and damage not in work.account.damaged:
@@ -217,7 +233,7 @@ def _keep(
         if anew and not segment.units:  # without `anew` it is yet to be written
             content.segments.remove(segment)
     segment = Segment(
-        secrets.token_hex(8),
+        os.urandom(8).hex(),
         due.begin,
         stop,
         asdict(counts.lines),
@@ -261,7 +277,7 @@ def _lead(due: Due, stop: int) -> Piece:
 def _new_content(due: Due, chain: Chain, counts: FileCounts, place: str) -> Content:
     n = min(HEAD_BYTES, chain.length, len(due.head.text))
     return Content(
-        secrets.token_hex(8),
+        os.urandom(8).hex(),
         digest(due.head.text[:n]).hex(),
         n,
         chain.length,
