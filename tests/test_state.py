@@ -26,7 +26,7 @@ from pipeline.job import find_job, sql_job, with_sections
 from pipeline.run import run_jobs
 from pipeline.settings import Settings
 from pipeline.state.ledger import Ledger
-from pipeline.state.objects import DamagedObjectError, MissingObjectError, Objects
+from pipeline.state.objects import Objects
 from pipeline.state.run import run_incrementally
 from tests.support.rotation_history import Log
 from tests.support.stitch_logs import many_messages
@@ -295,28 +295,6 @@ def test_what_a_killed_run_left_is_removed(tmp_path):
     assert not [*(tmp_path / "state").rglob("*.tmp")]
 
 
-def test_a_damaged_object_is_made_again(tmp_path, sawlog):
-    """Its checksum tells; the source is read again, and where it is gone that is named."""
-    log = Log(tmp_path / "logs")
-    log.folder.mkdir()
-    log.write(30)
-    log.rotate()
-    log.write(30)
-    state = tmp_path / "state"
-    _run(log.folder, state)
-    for path in (state / "parts").rglob("*"):
-        if path.is_file():
-            held = bytearray(path.read_bytes())
-            held[len(held) // 2] ^= 1
-            path.write_bytes(held)
-    assert sawlog("state", "verify", "--state", state).code == 3
-    (log.folder / "log.1").unlink()
-    done = _run(log.folder, state)
-    assert any("damaged" in warning for warning in done.warnings)
-    assert [d.kind for d in done.account.damaged] == ["lost"]
-    assert _rows(done) == _counted(log.lines[30:])
-
-
 def test_a_damaged_chain_or_journal_costs_nothing(tmp_path):
     """A content whose digests are lost is told by its begin and end, also when it goes on."""
     log = Log(tmp_path / "logs")
@@ -332,41 +310,6 @@ def test_a_damaged_chain_or_journal_costs_nothing(tmp_path):
     log.compress("gz")
     log.write(5)
     assert _rows(_run(log.folder, state)) == _counted(log.lines)
-
-
-def test_one_run_at_a_time(tmp_path):
-    """The second one ends at once, and says who works there."""
-    objects = Objects(str(tmp_path / "state"))
-    (tmp_path / "log").write_text("Jan  1 00:00:00 a b: c\n")
-    with objects.lease(), pytest.raises(StateError, match=rf"in use by process {os.getpid()}"):
-        _run(tmp_path / "log", tmp_path / "state")
-    _run(tmp_path / "log", tmp_path / "state")
-
-
-def test_one_run_at_a_time_in_a_bucket(monkeypatch):
-    """A store without locks: an object with an owner, renewed, taken over when it is old."""
-    from pipeline.state import lease as module
-
-    monkeypatch.setattr(module, "_SETTLE_S", 0)
-    store = Objects("memory://state-lease")
-    with store.lease(), pytest.raises(StateError, match="in use by process"), store.lease():
-        pass
-    with store.lease():
-        pass
-    store.place.write("lease", json.dumps({"by": "the dead", "at": 0}).encode())
-    with store.lease():
-        assert json.loads(store.place.read("lease")[0])["by"] != "the dead"
-    assert "lease" not in store.sizes()
-
-
-def test_a_state_in_a_bucket(tmp_path):
-    """fsspec takes it anywhere."""
-    log = Log(tmp_path / "logs")
-    log.folder.mkdir()
-    for _ in range(3):
-        log.write(30)
-        assert _rows(_run(log.folder, "memory://state-run")) == _counted(log.lines)
-    assert _run(log.folder, "memory://state-run").account.read_bytes == 0
 
 
 def test_a_full_disk_leaves_the_old_state(tmp_path, monkeypatch):
@@ -498,25 +441,6 @@ def test_marks_tell_the_digest_of_a_shorter_content():
     digester.end()
     for mark in marks:
         assert digester.tails[mark] == digest(content[mark // STEP * STEP : mark])
-
-
-@pytest.mark.parametrize("url", ["{}/objects", "memory://objects"])
-def test_objects_are_whole_or_not_there(tmp_path, url):
-    """One contract for every store."""
-    objects = Objects(url.format(tmp_path))
-    with pytest.raises(MissingObjectError):
-        objects.get("a/b")
-    objects.put("a/b", b"text")
-    objects.put("a/b", b"other text")
-    assert objects.get("a/b") == b"other text"
-    (size,) = objects.sizes("a").values()
-    assert size > 10
-    objects.place.write("a/b", objects.place.read("a/b")[0][:-1])
-    with pytest.raises(DamagedObjectError):
-        objects.get("a/b")
-    objects.delete("a/b")
-    objects.delete("a/b")
-    assert objects.sizes("nothing") == {}
 
 
 def test_another_format_is_refused(tmp_path):

@@ -199,6 +199,7 @@ class Ledger:
         self._token = ""
         self._by_url: dict[str, Content] = {}
         self._by_inode: dict[tuple[int, ...], Content] = {}
+        self._by_mark: dict[tuple[int | None, str | None], tuple[Content, Seen]] = {}
         #: Length of the head → its digest → contents by their id.
         self._by_head: dict[int, dict[str, dict[str, Content]]] = {}
         self._by_line: dict[str, dict[str, Content]] = {}
@@ -210,6 +211,11 @@ class Ledger:
         if content is not None and content.seen[file.url].is_of(file):
             return content
         return None
+
+    def find_marked(self, file: SourceFile) -> tuple[Content, Seen] | None:
+        """Return the content of an object that a store says has the same bytes: its ETag."""
+        found = self._by_mark.get((file.size, file.mark))
+        return found if found is not None and (file.mark or "").startswith("ETag:") else None
 
     def find_near(self, file: SourceFile) -> list[Content]:
         """Return contents that a file may hold more of: by its inode, or its name."""
@@ -431,6 +437,8 @@ class Ledger:
         self.contents[content.id] = content
         for url, seen in content.seen.items():
             self._by_url[url] = content
+            if seen.mark is not None:
+                self._by_mark[seen.size, seen.mark] = content, seen
             if seen.inode is not None:
                 self._by_inode[tuple(seen.inode)] = content
         heads = self._by_head.setdefault(content.head_bytes, {}).setdefault(content.head, {})

@@ -93,7 +93,10 @@ def look(work: Work, arguments: Sequence[str], settings: Settings) -> Inputs:
 
     if STDIN in arguments:
         raise SourceError(STDIN, "unreadable", "--state knows files, not standard input")
-    listed = list_sources(arguments, settings, needs_all=True)
+    find = (lambda _: None) if settings.verify_content else work.ledger.find_seen
+    listed = list_sources(
+        arguments, settings, needs_all=True, is_known=lambda file: find(file) is not None
+    )
     work.account = account = listed.account
     work.places, work.listed = listed.places, listed.files
     account.files = len(listed.files)
@@ -142,6 +145,11 @@ def _match_all(
         if known is not None:
             return Match(known, known.length)
         if not settings.verify_content:
+            marked = work.ledger.find_marked(file)
+            if marked is not None and marked[0].place == place:
+                content, seen = marked
+                damage = seen.damage and Damage(**{**seen.damage, "file": file.url})
+                return Match(content, content.length, total=content.length, damage=damage or None)
             found = match_by_hint(file, head, work.ledger, place)
             if found is not None:
                 return found
@@ -231,7 +239,7 @@ def _missing(
 def _is_known_whole(file: SourceFile, head: Head, match: Match, stop: int | None) -> bool:
     """Tell whether a file has nothing behind what is known of it, as far as that shows."""
     if stop is None and head.compression != "plain":
-        return bool(match.read_bytes) and _ends(match)
+        return _ends(match)
     # A last line that counted without its end may wait for it now: there is nothing more to count.
     return (file.size or 0 if stop is None else stop) <= match.length
 
