@@ -68,7 +68,7 @@ class Seen:
         return self.mark is None or file.mark is None or self.mark == file.mark
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Segment:
     """Lines of a content that were mapped together: the plain bytes [start, stop).
 
@@ -106,7 +106,7 @@ class Segment:
         return LineCounts(**self.lines)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Content:
     """Plain bytes that were read, whatever the file that held them.
 
@@ -303,7 +303,7 @@ class Ledger:
             }
         )
         self.objects.put_next(_LEDGER, held)
-        self.objects.put_copy(_COPY, held)
+        self.objects.put_losable(_COPY, held)
         self.objects.delete(*self._journal)
         self._journal = []
         self.is_changed = self.is_damaged = False

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 FRESH_S = 3600.0
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Due:
     """A file of which something must be mapped.
 
@@ -57,7 +57,7 @@ class Due:
     is_alone: bool
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Work:
     """What one run found and did.
 

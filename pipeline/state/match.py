@@ -25,7 +25,7 @@ _BLOCK_BYTES = 4 << 20
 FEW_BYTES = 1024
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Match:
     """What a source file holds.
 

@@ -9,7 +9,7 @@ from pipeline.errors import StateError
 from pipeline.state.places import LocalFolder, RefusedError, open_place
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 _T = TypeVar("_T")
 _R = TypeVar("_R")
@@ -98,9 +98,19 @@ class Objects:
         with self._telling(name):
             self._marks[name] = self.place.write(name, _MAGIC + _digest(content) + content)
 
-    def put_all(self, contents: Mapping[str, bytes]) -> None:
-        """Write several objects, each as `put` does; several at a time."""
-        for _ in self._each(lambda one: self.put(*one), [*contents.items()]):
+    def put_all(self, contents: Mapping[str, bytes], losable: Collection[str] = ()) -> None:
+        """Write several objects, each as `put` does; several at a time.
+
+        Parameters
+        ----------
+        losable : collection of str
+            Names of those that are written as `put_losable` does.
+        """
+
+        def put(one: tuple[str, bytes]) -> None:
+            (self.put_losable if one[0] in losable else self.put)(*one)
+
+        for _ in self._each(put, [*contents.items()]):
             pass
 
     def put_next(self, name: str, content: bytes, *, is_new: bool = False) -> None:
@@ -132,8 +142,8 @@ class Objects:
                     ) from None
                 self._marks[name] = mark
 
-    def put_copy(self, name: str, content: bytes) -> None:
-        """Write an object that can be lost in a power cut: another one holds the same."""
+    def put_losable(self, name: str, content: bytes) -> None:
+        """Write an object that a power cut may damage: little or nothing is lost with it."""
         if isinstance(self.place, LocalFolder):
             with self._telling(name):
                 self.place.write(name, _MAGIC + _digest(content) + content, is_synced=False)

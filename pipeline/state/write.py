@@ -85,6 +85,7 @@ class Writer:
                     name = f"parts/{unit.key}/{segment.id}"
                     self._add(objects, name, parts)
                     segment.units[unit.key] = name
+        chains = set()
         for content, _, _, chain in self._pending:
             if chain is None:
                 continue
@@ -93,7 +94,9 @@ class Writer:
             else:
                 content.steps = ""
                 objects[content.chain_name] = chain.digests
-        self._ledger.objects.put_all(objects)
+                chains.add(content.chain_name)
+        # Without its chain a content is told by its begin and end: no reason to wait for a disk.
+        self._ledger.objects.put_all(objects, chains)
         if not is_last:
             self._ledger.note([content for content, _, _, _ in self._pending])
         self._ledger.is_changed = True
