@@ -155,6 +155,8 @@ def _match_all(
                 return found
         return match_by_content(file, head, work.ledger, place)
 
+    if len(files) < 2:
+        return [*map(match, files)]
     with ThreadPoolExecutor(settings.n_workers) as pool:
         return list(pool.map(match, files))
 

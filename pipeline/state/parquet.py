@@ -1,7 +1,7 @@
 """Tables ↔ Parquet in memory.
 
-``pyarrow.parquet`` imports every file system that Arrow knows, and ssl: 15 ms, a tenth of what a run
-with little that is new takes. What it is made of does the same; where a version of Arrow has it
+``pyarrow.parquet`` imports every file system that Arrow knows, and ssl: 15 ms, a tenth of what a
+run with little that is new takes. What it is made of does the same; where a version of Arrow has it
 otherwise, ``pyarrow.parquet`` it is.
 """
 

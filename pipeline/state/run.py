@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +21,7 @@ from pipeline.state.parts import parts_of, plan_units
 from pipeline.state.write import Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from pipeline.combine import FileCounts, Mapped
     from pipeline.inputs import Inputs
@@ -83,11 +84,8 @@ def run_incrementally(
                 f"{work.n_again:,} known files are read once more: what is asked was not kept of "
                 "them"
             )
-        # To write the ledger is to wait, for a disk or a store: meanwhile the answer is made.
-        with ThreadPoolExecutor(1) as saver:
-            saved = saver.submit(_save, work)
+        with _saving(work):
             results = reduce_partials(load_partials(work.ledger, units, plan, held), plan, plans)
-            saved.result()
         if _has_many_objects(work):
             compact(work.ledger)
             _save(work)
@@ -96,6 +94,19 @@ def run_incrementally(
     account.seconds = round(time.monotonic() - begin, 3)
     work.warnings += [*inputs.warnings, *work.ledger.notes]
     return RunResult(results, account, {}, work.warnings, latest)
+
+
+@contextlib.contextmanager
+def _saving(work: Work) -> Iterator[None]:
+    """Write the ledger; to a store it is written meanwhile, since that is to wait."""
+    if work.ledger.objects.is_local:
+        _save(work)
+        yield
+        return
+    with ThreadPoolExecutor(1) as saver:
+        saved = saver.submit(_save, work)
+        yield
+        saved.result()
 
 
 def _save(work: Work) -> None:
