@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import datetime
 from typing import TYPE_CHECKING, TextIO
 
 import pyarrow as pa
@@ -12,6 +13,7 @@ from pipeline.errors import StateError, UsageError
 from pipeline.state.keep import compact, forget, verify
 from pipeline.state.ledger import Ledger, sum_lines
 from pipeline.state.objects import Objects
+from pipeline.state.questions import drop_stale
 from pipeline.text import escape_visibly, in_bytes
 
 if TYPE_CHECKING:
@@ -45,6 +47,7 @@ def run_state_command(
         if action == "verify":
             return _verify(ledger)
         if action == "compact":
+            drop_stale(ledger, datetime.now().astimezone().replace(tzinfo=None))
             n = compact(ledger)
             ledger.save()
             n += ledger.sweep()
@@ -103,8 +106,6 @@ def _verify(ledger: Ledger) -> int:
 
 
 def _forget(ledger: Ledger, before: str) -> int:
-    from datetime import datetime
-
     from pipeline.filters import read_time
 
     day = read_time(before, datetime.now().astimezone().replace(tzinfo=None))

@@ -171,7 +171,7 @@ def _end(content: Content) -> float:
 
 
 def _objects(content: Content) -> set[str]:
-    return {name for segment in content.segments for name in segment.units.values()}
+    return {name for segment in content.segments for name in segment.units.values() if name}
 
 
 def verify(ledger: Ledger) -> list[str]:
@@ -216,11 +216,12 @@ def _way_out(ledger: Ledger, name: str) -> str:
 
 
 def _places(ledger: Ledger, unit: str) -> list[_Place]:
-    """Return the segments that a unit has, in the order of their lines."""
+    """Return the segments that a unit has partials of, in the order of their lines."""
     held = [
         (content, segment)
         for content in ledger.contents.values()
         for segment in content.segments_of(unit)
+        if segment.units[unit]
     ]
     return sorted(held, key=lambda one: _order(*one))
 

@@ -79,7 +79,8 @@ class Segment:
     year : dict
         The entry of the account that tells how their years were found.
     units : dict of str to str
-        Key of a unit (`pipeline.state.parts`) → the object that holds its partials.
+        Key of a unit (`pipeline.state.parts`) → the object that holds its partials; empty where
+        it has none (`pipeline.state.questions`).
     made_by : str
         Version of the program.
     is_alone : bool
@@ -185,6 +186,9 @@ class Ledger:
         self.contents: dict[str, Content] = {}
         #: Files without a byte of text, by URL: no content to know them by.
         self.empty: dict[str, Seen] = {}
+        #: Of each question about a time, by its unit's key: the day when it was asked last, and
+        #: whether it can't be asked again.
+        self.questions: dict[str, list[Any]] = {}
         self.next_number = 0
         #: Nothing was ever kept here.
         self.is_new = False
@@ -299,6 +303,7 @@ class Ledger:
                 "journal": self._n_journal,
                 "next_number": self.next_number,
                 "empty": {url: asdict(seen) for url, seen in self.empty.items()},
+                "questions": self.questions,
                 "contents": [_plain(content) for content in self.contents.values()],
             }
         )
@@ -325,7 +330,7 @@ class Ledger:
         }
         for content in self.contents.values():
             for segment in content.segments:
-                used.update(segment.units.values())
+                used.update(name for name in segment.units.values() if name)
         return used
 
     def sweep(self) -> int:
@@ -368,6 +373,7 @@ class Ledger:
         self._n_journal = held["journal"]
         self._token = held.get("token", "")
         self.empty = {url: Seen(**seen) for url, seen in held.get("empty", {}).items()}
+        self.questions = held.get("questions", {})
         for plain in held["contents"]:
             self._take(plain)
         new = [name for name in journal if _number(name) >= held["journal"]]

@@ -18,6 +18,7 @@ from pipeline.state.ledger import HEAD_BYTES, Content, Ledger, Segment, digest_l
 from pipeline.state.look import Due, Work, look, name_of, seen_now, told_by, use
 from pipeline.state.objects import Objects
 from pipeline.state.parts import parts_of, plan_units
+from pipeline.state.questions import note_asked, skip_outside
 from pipeline.state.write import Writer
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ def run_incrementally(
     objects = Objects(settings.state, settings.storage_options)
     with objects.lease():
         work = Work(Ledger(objects), units, Account())
+        skip_outside(work.ledger, units, plan, settings)
         held = load_objects(work.ledger, units, work.warnings)
         inputs = look(work, arguments, settings)
         on_found(inputs)
@@ -84,6 +86,7 @@ def run_incrementally(
                 f"{work.n_again:,} known files are read once more: what is asked was not kept of "
                 "them"
             )
+        note_asked(work.ledger, units, settings)
         with _saving(work):
             results = reduce_partials(load_partials(work.ledger, units, plan, held), plan, plans)
         if _has_many_objects(work):
@@ -354,7 +357,7 @@ def _has_many_objects(work: Work) -> bool:
         names = {
             segment.units[unit.key]
             for _, segment in work.ledger.all_segments()
-            if unit.key in segment.units
+            if segment.units.get(unit.key)
         }
         if len(names) > MANY_OBJECTS:
             return True
