@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 #: Plain bytes of a step.
 STEP = 1 << 16
 DIGEST_BYTES = 16
+_SAMPLE_BYTES = 4096
+_SAMPLE_DIGEST_BYTES = DIGEST_BYTES - 4
 _LF = 10
 
 
@@ -27,14 +29,24 @@ def digest(content: bytes | bytearray | memoryview) -> bytes:
     return bytes(blake3(content).digest(length=DIGEST_BYTES))
 
 
-def _digest_steps(content: memoryview, start: int, stop: int) -> bytes:
-    """Return the digests of the whole steps in [start, stop): a gigabyte has 15,000."""
-    from blake3 import blake3
+def digest_steps(content: bytes | bytearray | memoryview) -> bytes:
+    """Return the digests of whole steps, one behind the other.
 
+    Each is BLAKE3 of the step's begin and CRC-32 of all of it: BLAKE3 of all would cost a fifth of
+    the time that counting its lines takes. What a content begins with, and what stands behind its
+    last step, is always digested by BLAKE3 (`digest`): logs that are no copies differ there, and
+    where lines were changed in between all that is left to chance is 1 in 2^32 for each step. Only
+    who may write to the log's file could make two of one digest.
+    """
+    from blake3 import blake3
+    from isal.isal_zlib import crc32
+
+    content = memoryview(content)
     return b"".join(
         [
-            blake3(content[at : at + STEP]).digest(length=DIGEST_BYTES)
-            for at in range(start, stop, STEP)
+            blake3(content[at : at + _SAMPLE_BYTES]).digest(length=_SAMPLE_DIGEST_BYTES)
+            + crc32(content[at : at + STEP]).to_bytes(4, "little")
+            for at in range(0, len(content), STEP)
         ]
     )
 
@@ -83,7 +95,7 @@ class Piece:
             self.tail = between
             return
         if between:
-            self.digests += digest(between)
+            self.digests += digest_steps(between)
         self.digests += later.digests
         self.tail = later.tail
 
@@ -178,13 +190,13 @@ class Digester:
             take = min(STEP - piece.stop % STEP, len(content) - at)
             if take == STEP and not self._marks:
                 stop = at + (len(content) - at) // STEP * STEP
-                piece.digests += _digest_steps(content, at, stop)
+                piece.digests += digest_steps(content[at:stop])
                 piece.stop += stop - at
                 at = stop
                 continue
             part = content[at : at + take]
             if take == STEP and not self._has_mark(piece.stop, piece.stop + STEP):
-                piece.digests += digest(part)
+                piece.digests += digest_steps(part)
                 piece.stop += STEP
             else:
                 self._pending += part
@@ -205,7 +217,7 @@ class Digester:
 
     def _close_step(self) -> None:
         if len(self._pending) == STEP:
-            self.piece.digests += digest(self._pending)
+            self.piece.digests += digest_steps(self._pending)
         else:
             self.piece.head = bytes(self._pending)
         self._pending = bytearray()

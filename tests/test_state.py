@@ -20,7 +20,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.chain import STEP, Chain, Digester, Piece, digest
+from pipeline.chain import STEP, Chain, Digester, Piece, digest, digest_steps
 from pipeline.errors import StateError
 from pipeline.job import find_job, sql_job, with_sections
 from pipeline.run import run_jobs
@@ -428,8 +428,21 @@ def test_digests_do_not_depend_on_the_cuts(data):
     assert chain.length == n
     assert chain.tail == digest(content[n // STEP * STEP :])
     assert chain.digests == b"".join(
-        digest(content[k * STEP : (k + 1) * STEP]) for k in range(n // STEP)
+        digest_steps(content[k * STEP : (k + 1) * STEP]) for k in range(n // STEP)
     )
+
+
+@given(place=st.integers(0, 3 * STEP - 1), change=st.integers(1, 255))
+def test_a_changed_byte_shows_wherever_it_stands(place, change):
+    """In the digest of its step, and in no other."""
+    content = bytearray(random.Random(1).randbytes(3 * STEP))
+    before = digest_steps(content)
+    content[place] ^= change
+    after = digest_steps(content)
+    n = len(before) // 3
+    assert [place // STEP] == [
+        k for k in range(3) if before[k * n : (k + 1) * n] != after[k * n : (k + 1) * n]
+    ]
 
 
 def test_marks_tell_the_digest_of_a_shorter_content():

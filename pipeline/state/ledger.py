@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from pipeline.model import SourceFile
     from pipeline.state.objects import Objects
 
-FORMAT = 1
+#: 2: digests of steps are of another kind.
+FORMAT = 2
 #: Plain bytes at the begin of a content by which it is found, at most.
 HEAD_BYTES = 4096
 _LEDGER = "ledger"
