@@ -1,12 +1,12 @@
-"""What holds for a state wherever it lies: in a folder, in a bucket of S3, in what fsspec knows."""
+"""What holds for a state wherever it lies: in a folder, in a bucket of S3, on a host, in memory."""
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import multiprocessing
 import os
-import random
 import signal
 import threading
 import time
@@ -22,7 +22,7 @@ from pipeline.sources import ranged
 from pipeline.state import lease, write
 from pipeline.state.lease import Lease
 from pipeline.state.objects import DamagedObjectError, MissingObjectError, Objects
-from pipeline.state.places import RefusedError, S3Place
+from pipeline.state.places import LocalFolder, RefusedError, S3Place
 from pipeline.state.run import run_incrementally
 from tests.support import stores
 from tests.support.rotation_history import Log
@@ -79,6 +79,18 @@ def s3(tmp_path_factory):
         server.stop()
 
 
+@pytest.fixture(scope="module")
+def ssh(tmp_path_factory):
+    """An SSH server: objects can be seen there before they are complete, and have no marks."""
+    pytest.importorskip("sshfs")
+    if stores.SSHD is None:
+        pytest.skip("needs openssh-server")
+    server = stores.SshServer(tmp_path_factory.mktemp("ssh"))
+    server.start()
+    yield server
+    server.stop()
+
+
 def _in_bucket(server, name: str) -> State:
     access = {"endpoint_url": server.url, "key": stores.KEY, "secret": stores.SECRET}
     return State(f"s3://state/{name}", access)
@@ -92,6 +104,11 @@ def state(request, tmp_path, monkeypatch) -> State:
         return State(str(tmp_path / "state"))
     if request.param == "memory":
         return State(f"memory://{name}")
+    if request.param == "sftp":
+        server = request.getfixturevalue("ssh")
+        user = os.environ.get("USER") or "root"
+        keys = {"known_hosts": str(server.known_hosts), "client_keys": str(server.user_key)}
+        return State(f"sftp://{user}@127.0.0.1:{server.port}{tmp_path}/state", keys)
     return _in_bucket(request.getfixturevalue("s3"), name)
 
 
@@ -119,9 +136,13 @@ def _counted(lines) -> list[tuple[str, str, int, int]]:
     return sorted((*key, count[key], size[key]) for key in count)
 
 
+_ALL = pytest.mark.parametrize("state", ["local", "memory", "s3", "sftp"], indirect=True)
+
+
 # --- objects
 
 
+@_ALL
 def test_objects_are_whole_or_not_there(state):
     """What comes back is what was written, or an error that says which."""
     objects = state.objects()
@@ -183,6 +204,7 @@ def test_a_write_whose_answer_was_lost_is_no_other_run(s3, monkeypatch):
 # --- runs
 
 
+@_ALL
 def test_the_story_of_a_log(state, log):
     """First run, nothing new, appended, rotated, compressed, asked otherwise."""
     log.write(4000)
@@ -369,30 +391,52 @@ def test_two_damaged_ledgers_end_the_run(state, log, sawlog):
 # --- killed, crowded
 
 
-def _killable(url: str, options: dict[str, str], folder: str) -> None:
+def _dying(url: str, options: dict[str, str], folder: str, n_writes: int, when: str) -> None:
+    """Run, and be killed before or after a write."""
     write.FLUSH_S = 0
-    State(url, options).run(folder, split_bytes=2000)
+    left = n_writes
+
+    def dying(put):
+        def write_or_die(self, name, held, *given, **named):
+            nonlocal left
+            left -= 1
+            if left == 0 and when == "before":
+                os.kill(os.getpid(), signal.SIGKILL)
+            mark = put(self, name, held, *given, **named)
+            if left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return mark
+
+        return write_or_die
+
+    for kind in (LocalFolder, S3Place):
+        kind.write = dying(kind.write)
+    State(url, options).run(folder, split_bytes=20_000)
 
 
 @pytest.mark.parametrize("state", ["local", "s3"], indirect=True)
-def test_killed_runs_go_on_where_they_were(state, log):
-    """SIGKILL at any moment; the next run takes the lease of the dead at once."""
-    draw = random.Random(11)
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_killed_runs_go_on_where_they_were(state, log, when):
+    """Before or after any write; the next run takes the lease of the dead at once."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tests.contracts.test_states"])
     n_killed = 0
-    for k in range(10):
-        log.write(draw.randrange(20, 200))
-        if k % 4 == 3:
+    for n_writes in itertools.count(1):
+        log.write(300)
+        if n_writes % 3 == 2:
             log.rotate()
-        child = context.Process(target=_killable, args=(state.url, state.options, str(log.folder)))
+            log.write(100)
+        arguments = (state.url, state.options, str(log.folder), n_writes, when)
+        child = context.Process(target=_dying, args=arguments)
         child.start()
-        child.join(0.2 + draw.random() * 0.5)
-        if child.is_alive():
-            os.kill(child.pid, signal.SIGKILL)
-            n_killed += 1
         child.join()
-    assert n_killed > 2
+        if child.exitcode == 0:
+            break
+        assert -signal.SIGKILL == child.exitcode
+        n_killed += 1
+        if n_writes % 4 == 0:
+            assert _counted(log.lines) == _rows(state.run(log.folder))
+    assert n_killed >= 4
     assert _counted(log.lines) == _rows(state.run(log.folder))
     left = [*state.objects().sizes()]
     assert not [name for name in left if name.startswith(("journal", "lease")) or ".tmp" in name]
@@ -422,7 +466,7 @@ def test_runs_at_the_same_time(state, log):
         for process in processes:
             process.join()
         right = [one for one in told if one == _counted(log.lines)]
-        busy = [one for one in told if isinstance(one, str) and "in use by process" in one]
+        busy = [one for one in told if isinstance(one, str) and "is in use by" in one]
         assert len(right) >= 1
         assert 3 == len(right) + len(busy), told
     assert _counted(log.lines) == _rows(state.run(log.folder))
