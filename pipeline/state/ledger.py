@@ -203,8 +203,9 @@ class Ledger:
         #: Of the last entry of the journal, or of the ledger where there is none.
         self._token = ""
         self._by_url: dict[str, Content] = {}
-        self._by_inode: dict[tuple[int, ...], Content] = {}
-        self._by_mark: dict[tuple[int | None, str | None], tuple[Content, Seen]] = {}
+        # By their ids: an entry of the journal puts another object in the place of a content's.
+        self._by_inode: dict[tuple[int, ...], str] = {}
+        self._by_mark: dict[tuple[int | None, str | None], tuple[str, Seen]] = {}
         #: Length of the head → its digest → contents by their id.
         self._by_head: dict[int, dict[str, dict[str, Content]]] = {}
         self._by_line: dict[str, dict[str, Content]] = {}
@@ -219,14 +220,16 @@ class Ledger:
 
     def find_marked(self, file: SourceFile) -> tuple[Content, Seen] | None:
         """Return the content of an object that a store says has the same bytes: its ETag."""
+        if file.mark is None or not file.mark.startswith("ETag:"):
+            return None
         found = self._by_mark.get((file.size, file.mark))
-        return found if found is not None and (file.mark or "").startswith("ETag:") else None
+        return None if found is None else (self.contents[found[0]], found[1])
 
     def find_near(self, file: SourceFile) -> list[Content]:
         """Return contents that a file may hold more of: by its inode, or its name."""
         found = []
-        if file.inode is not None and (content := self._by_inode.get(tuple(file.inode))):
-            found.append(content)
+        if file.inode is not None and (key := self._by_inode.get(tuple(file.inode))):
+            found.append(self.contents[key])
         if (content := self._by_url.get(file.url)) and content not in found:
             found.append(content)
         return found
@@ -433,6 +436,10 @@ class Ledger:
         plain["seen"] = {url: Seen(**seen) for url, seen in plain["seen"].items()}
         plain["segments"] = [Segment(**segment) for segment in plain["segments"]]
         content = Content(**plain)
+        if (older := self.contents.get(content.id)) is not None:
+            for url in older.seen:
+                if self._by_url.get(url) is older:
+                    del self._by_url[url]
         for url in content.seen:
             other = self._by_url.get(url)
             if other is not None:
@@ -445,9 +452,9 @@ class Ledger:
         for url, seen in content.seen.items():
             self._by_url[url] = content
             if seen.mark is not None:
-                self._by_mark[seen.size, seen.mark] = content, seen
+                self._by_mark[seen.size, seen.mark] = content.id, seen
             if seen.inode is not None:
-                self._by_inode[tuple(seen.inode)] = content
+                self._by_inode[tuple(seen.inode)] = content.id
         heads = self._by_head.setdefault(content.head_bytes, {}).setdefault(content.head, {})
         heads[content.id] = content
         self._by_line.setdefault(content.line, {})[content.id] = content
