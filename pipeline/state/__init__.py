@@ -2,7 +2,7 @@
 
 places    a directory, a bucket, what else fsspec knows; lease: one run at a time on it
 objects   checksummed objects in a place
-ledger    what was read: contents, the names they went by, the segments that were mapped
+contents  what was read, the names it went by, the segments that were mapped; ledger: all of it
 parts     partials of a segment ↔ one object; parquet: their tables ↔ bytes
 questions those about a time: what has nothing to tell them, and when they go
 match     source files → contents that are known, appended to, or new

@@ -10,8 +10,9 @@ import pyarrow as pa
 
 from pipeline.arrow import strings
 from pipeline.errors import StateError, UsageError
+from pipeline.state.contents import sum_lines
 from pipeline.state.keep import compact, forget, verify
-from pipeline.state.ledger import Ledger, sum_lines
+from pipeline.state.ledger import Ledger
 from pipeline.state.objects import Objects
 from pipeline.state.questions import drop_stale
 from pipeline.text import escape_visibly, in_bytes

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pipeline.combine import FileCounts, Mapped, combine_tables
 from pipeline.errors import StateError
-from pipeline.state.ledger import sum_lines
+from pipeline.state.contents import sum_lines
 from pipeline.state.objects import DamagedObjectError, MissingObjectError
 from pipeline.state.parts import SEGMENT, Part, merge_parts, pack, unpack
 from pipeline.stitch import Fragments
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from pipeline.query import MapPlan
-    from pipeline.state.ledger import Content, Ledger, Segment
+    from pipeline.state.contents import Content, Segment
+    from pipeline.state.ledger import Ledger
     from pipeline.state.parts import Unit
 
     _Place = tuple[Content, Segment]

@@ -1,7 +1,7 @@
-"""What was read: contents, the names that they went by, and the segments that were mapped.
+"""All contents: one object and a copy of it, and a journal while a run lasts.
 
-The ledger is one object, and a copy of it; while a run lasts, what it finishes is noted in objects
-of a journal beside it. A run that was killed leaves its journal, and the next one takes it up.
+What a run finishes is noted in the journal. A run that was killed leaves it, and the next one takes
+it up.
 
 Each entry of the journal names the one before it, the first one the ledger. So entries of two runs
 are never put together, however they came to write at the same time: one run's count, those of the
@@ -12,171 +12,26 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from pipeline.chain import DIGEST_BYTES, STEP, Chain, digest
 from pipeline.errors import StateError
-from pipeline.scan import LineCounts
+from pipeline.state.contents import Content, Seen, Segment, digest_line
 from pipeline.state.objects import DamagedObjectError, MissingObjectError
 from pipeline.state.places import PART
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from pipeline.model import SourceFile
     from pipeline.state.objects import Objects
 
 #: 2: digests of steps are of another kind.
 FORMAT = 2
-#: Plain bytes at the begin of a content by which it is found, at most.
-HEAD_BYTES = 4096
 _LEDGER = "ledger"
 _COPY = "ledger.copy"
 _JOURNAL = "journal"
-#: Ends of the names of objects under way that runs left when they were killed.
-_LEFT = PART
-
-
-@dataclass(slots=True)
-class Seen:
-    """A name that a content went by, and the file's state then: hints that save reading.
-
-    Attributes
-    ----------
-    held : int
-        Plain bytes behind the last line end, which wait for their line's rest.
-    damage : dict or None
-        What was wrong with the file.
-    mark : str or None
-        What a store tells that changes with the object: its ETag or version.
-    """
-
-    url: str
-    size: int | None
-    mtime: float | None
-    inode: list[int] | None
-    held: int = 0
-    damage: dict[str, Any] | None = None
-    mark: str | None = None
-
-    def is_of(self, file: SourceFile) -> bool:
-        """Tell whether a file is as it was seen."""
-        inode = None if file.inode is None else list(file.inode)
-        if (self.size, self.mtime, self.inode) != (file.size, file.mtime, inode):
-            return False
-        # Times of stores are whole seconds.
-        return self.mark is None or file.mark is None or self.mark == file.mark
-
-
-@dataclass(slots=True, eq=False)
-class Segment:
-    """Lines of a content that were mapped together: the plain bytes [start, stop).
-
-    Attributes
-    ----------
-    lines : dict
-        Their `LineCounts`.
-    year : dict
-        The entry of the account that tells how their years were found.
-    units : dict of str to str
-        Key of a unit (`pipeline.state.parts`) → the object that holds its partials; empty where
-        it has none (`pipeline.state.questions`).
-    made_by : str
-        Version of the program.
-    is_alone : bool
-        Its objects hold nothing else: it may be mapped anew.
-    is_open : bool
-        Its last line had no end.
-    envelope : str
-        Name of what its lines stand in; empty without.
-    """
-
-    id: str
-    start: int
-    stop: int
-    lines: dict[str, Any]
-    year: dict[str, Any]
-    made_by: str
-    is_alone: bool = False
-    is_open: bool = False
-    envelope: str = ""
-    units: dict[str, str] = field(default_factory=dict)
-
-    def counts(self) -> LineCounts:
-        """Return the counts of its lines."""
-        return LineCounts(**self.lines)
-
-
-@dataclass(slots=True, eq=False)
-class Content:
-    """Plain bytes that were read, whatever the file that held them.
-
-    Attributes
-    ----------
-    head : str
-        Digest of its first ``head_bytes`` plain bytes.
-    length : int
-        Plain bytes that are known; they end with a line, or the file did.
-    stops : list of (int, str)
-        Lengths that it had, and the digest behind the last border between steps then.
-    first : int or None
-        Time of its first dated line, µs as written.
-    place : str
-        What the paths of its files tell, with ``--path-template``.
-    month : str
-        In which it was first dated; what is kept of it shares objects with contents of this only.
-    forgotten : int
-        Plain bytes, from its begin on, of which nothing is kept any more.
-    steps : str
-        Digests of its whole steps, where they are few; else an object holds them.
-    seen : dict of str to Seen
-        By URL.
-    line : str
-        Digest of its first line, or the begin of that.
-    """
-
-    id: str
-    head: str
-    head_bytes: int
-    length: int
-    stops: list[list[Any]]
-    first: int | None
-    place: str = ""
-    month: str = ""
-    forgotten: int = 0
-    steps: str = ""
-    seen: dict[str, Seen] = field(default_factory=dict)
-    line: str = ""
-    segments: list[Segment] = field(default_factory=list)
-
-    @property
-    def chain_name(self) -> str:
-        """Name of the object that holds its chain."""
-        return f"chains/{self.id}"
-
-    def covered(self, unit: str) -> int:
-        """Return how many of its bytes, from its begin on, a unit needs no more."""
-        missing = self.missing(unit)
-        return missing[0][0] if missing else self.length
-
-    def missing(self, unit: str) -> list[tuple[int, int]]:
-        """Return the ranges of its bytes that a unit has no partials of, in order."""
-        found = []
-        at = self.forgotten
-        for segment in self.segments_of(unit):
-            if segment.start > at:
-                found.append((at, segment.start))
-            at = max(at, segment.stop)
-        if at < self.length:
-            found.append((at, self.length))
-        return found
-
-    def segments_of(self, unit: str) -> list[Segment]:
-        """Return the segments that a unit has partials of, in order."""
-        return sorted(
-            (one for one in self.segments if unit in one.units), key=lambda one: one.start
-        )
 
 
 class Ledger:
@@ -347,7 +202,7 @@ class Ledger:
         for name in self.objects.sizes():
             if name.startswith(("chains/", "parts/")) and name not in used:
                 gone.append(name)
-            elif name.startswith(f"{_JOURNAL}/") or name.endswith(_LEFT):
+            elif name.startswith(f"{_JOURNAL}/") or name.endswith(PART):
                 left.append(name)
         self.objects.delete(*gone, *left)
         return len(gone)
@@ -469,11 +324,6 @@ def _new_token() -> str:
     return os.urandom(8).hex()
 
 
-def digest_line(head: bytes) -> str:
-    """Return the digest of the first line of a head, or of the begin of that."""
-    return digest(head.split(b"\n", 1)[0][:HEAD_BYTES]).hex()
-
-
 def _plain(content: Content) -> dict[str, Any]:
     return asdict(content)
 
@@ -489,11 +339,3 @@ def _unpacked(content: bytes) -> Any:
 
     # Each object's checksum has been compared: this is what was written.
     return json.loads(zstandard.ZstdDecompressor().decompress(content))
-
-
-def sum_lines(segments: Iterable[Segment]) -> LineCounts:
-    """Return the counts of segments that follow each other."""
-    total = LineCounts()
-    for segment in segments:
-        total.add(segment.counts())
-    return total

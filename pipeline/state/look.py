@@ -10,7 +10,7 @@ from pipeline.chain import STEP
 from pipeline.errors import SourceError
 from pipeline.inputs import leave_out_copies
 from pipeline.model import Account, Damage
-from pipeline.state.ledger import Content, Ledger, Seen, sum_lines
+from pipeline.state.contents import Content, Seen, sum_lines
 from pipeline.state.match import Match, match_by_content, match_by_hint
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pipeline.inputs import Inputs
     from pipeline.model import Head, Place, SourceFile
     from pipeline.settings import Settings
+    from pipeline.state.ledger import Ledger
     from pipeline.state.parts import Unit
 
 #: A plain file that was written to within this many seconds may have half a line at its end.

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pipeline.model import Head, SourceFile
-    from pipeline.state.ledger import Content, Ledger
+    from pipeline.state.contents import Content
+    from pipeline.state.ledger import Ledger
 
 _BLOCK_BYTES = 4 << 20
 #: Behind the last border between steps: fewer bytes are not enough to know a file by.

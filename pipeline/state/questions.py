@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from pipeline.query import MapPlan
     from pipeline.settings import Settings
-    from pipeline.state.ledger import Content, Ledger, Segment
+    from pipeline.state.contents import Content, Segment
+    from pipeline.state.ledger import Ledger
     from pipeline.state.parts import Unit
 
 #: In the place of an object's name: the segment has no line in the time asked for.

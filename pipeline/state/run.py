@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 from pipeline.chain import STEP, Chain, Piece, digest
 from pipeline.errors import UsageError
 from pipeline.model import Account, Cut, Damage
+from pipeline.state.contents import HEAD_BYTES, Content, Segment, digest_line, sum_lines
 from pipeline.state.keep import Held, compact, forget, load_objects, load_partials
-from pipeline.state.ledger import HEAD_BYTES, Content, Ledger, Segment, digest_line, sum_lines
+from pipeline.state.ledger import Ledger
 from pipeline.state.look import Due, Work, look, name_of, seen_now, told_by, use
 from pipeline.state.objects import Objects
 from pipeline.state.parts import parts_of, plan_units

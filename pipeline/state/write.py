@@ -15,7 +15,8 @@ from pipeline.state.parts import merge_parts, pack
 
 if TYPE_CHECKING:
     from pipeline.chain import Chain
-    from pipeline.state.ledger import Content, Ledger, Segment
+    from pipeline.state.contents import Content, Segment
+    from pipeline.state.ledger import Ledger
     from pipeline.state.parts import Part, Unit
 
 #: Seconds after which what is pending is written, and files.
