@@ -27,6 +27,21 @@ def digest(content: bytes | bytearray | memoryview) -> bytes:
     return bytes(blake3(content).digest(length=DIGEST_BYTES))
 
 
+def digest_steps(content: bytes | bytearray | memoryview) -> bytes:
+    """Return the digests of whole steps, one behind the other.
+
+    Each is XXH3's 128 bits, at three times the speed of BLAKE3, which would cost a fifth of the
+    time that counting the lines takes. What a content begins with, and what stands behind its last
+    step, is digested by BLAKE3 (`digest`): logs of strangers' making differ there.
+    """
+    from xxhash import xxh3_128_digest
+
+    content = memoryview(content)
+    return b"".join(
+        [xxh3_128_digest(content[at : at + STEP]) for at in range(0, len(content), STEP)]
+    )
+
+
 @dataclass(slots=True)
 class Piece:
     """Digests of the plain bytes [start, stop) of a file.
@@ -71,7 +86,7 @@ class Piece:
             self.tail = between
             return
         if between:
-            self.digests += digest(between)
+            self.digests += digest_steps(between)
         self.digests += later.digests
         self.tail = later.tail
 
@@ -164,9 +179,15 @@ class Digester:
         at = 0
         while at < len(content):
             take = min(STEP - piece.stop % STEP, len(content) - at)
+            if take == STEP and not self._marks:
+                stop = at + (len(content) - at) // STEP * STEP
+                piece.digests += digest_steps(content[at:stop])
+                piece.stop += stop - at
+                at = stop
+                continue
             part = content[at : at + take]
             if take == STEP and not self._has_mark(piece.stop, piece.stop + STEP):
-                piece.digests += digest(part)
+                piece.digests += digest_steps(part)
                 piece.stop += STEP
             else:
                 self._pending += part
@@ -187,7 +208,7 @@ class Digester:
 
     def _close_step(self) -> None:
         if len(self._pending) == STEP:
-            self.piece.digests += digest(self._pending)
+            self.piece.digests += digest_steps(self._pending)
         else:
             self.piece.head = bytes(self._pending)
         self._pending = bytearray()

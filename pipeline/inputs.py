@@ -10,7 +10,7 @@ from pipeline.errors import SourceError
 from pipeline.model import Account, Damage
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
     from pipeline.model import Head, Place, SourceFile
@@ -89,7 +89,11 @@ def find_inputs(arguments: Sequence[str], settings: Settings, *, needs_all: bool
 
 
 def list_sources(
-    arguments: Sequence[str], settings: Settings, *, needs_all: bool = False
+    arguments: Sequence[str],
+    settings: Settings,
+    *,
+    needs_all: bool = False,
+    is_known: Callable[[SourceFile], bool] = lambda _: False,
 ) -> Listed:
     """List the source files, in rotation order, without reading them.
 
@@ -97,6 +101,8 @@ def list_sources(
     ----------
     needs_all : bool
         As for `find_inputs`.
+    is_known : callable, optional
+        As for `pipeline.source.find_sources`.
 
     Raises
     ------
@@ -126,6 +132,7 @@ def list_sources(
             rotated=settings.rotated,
             options=settings.storage_options,
             stdin=lambda: (stdin_head(), stack.enter_context(stdin_stream())),
+            is_known=is_known,
         )
     account = Account()
     account.skipped = [{"file": url, "why": why} for url, why in listing.skipped]

@@ -91,6 +91,7 @@ def find_sources(
     rotated: bool = False,
     options: Mapping[str, str] = MappingProxyType({}),
     stdin: Callable[[], tuple[bytes, BinaryIO]] | None = None,
+    is_known: Callable[[SourceFile], bool] = lambda _: False,
 ) -> Listing:
     """Find the source files that the arguments name.
 
@@ -108,6 +109,8 @@ def find_sources(
     stdin : callable, optional
         Returns the first 64 KiB of standard input, and a stream of all of it: where that is a
         tar, plain or compressed, its members are listed for ``-``. Called only if ``-`` is named.
+    is_known : callable, optional
+        Tells whether a file was read before, as it is listed: then it is not looked into.
 
     Raises
     ------
@@ -122,7 +125,7 @@ def find_sources(
             argument, hidden = hide_secrets(argument)  # noqa: PLW2901
             secrets |= hidden
         shown.append(argument)
-    finder = _Finder(tuple(sorted({**options, **secrets}.items())), rotated)
+    finder = _Finder(tuple(sorted({**options, **secrets}.items())), rotated, is_known)
     for argument in shown:
         if argument == STDIN and stdin is not None:
             finder.find_stdin(*stdin())
@@ -154,6 +157,7 @@ class _Finder:
 
     options: tuple[tuple[str, str], ...]
     rotated: bool
+    is_known: Callable[[SourceFile], bool] = lambda _: False
     files: dict[object, SourceFile] = field(default_factory=dict)
     skipped: dict[str, tuple[object, str]] = field(default_factory=dict)
     failed: list[SourceError] = field(default_factory=list)
@@ -225,7 +229,10 @@ class _Finder:
             self.add_explicit(identity_of(status), file, head)
         elif stat.S_ISREG(status.st_mode):
             file = describe_status(url, status)
-            self.add_explicit(identity_of(status), file, read_local_head(path))
+            if self.is_known(file):
+                self.add(identity_of(status), file)
+            else:
+                self.add_explicit(identity_of(status), file, read_local_head(path))
         elif is_dev_null(status):
             self.add(identity_of(status), SourceFile(url, 0))
         else:
@@ -278,7 +285,9 @@ class _Finder:
         try:
             status = status or os.stat(path)  # noqa: PTH116
             file = describe_status(url, status, explicit=False)
-            why = why_not_local(path, status) or self.why_not(file, read_local_head(path))
+            why = why_not_local(path, status)
+            if not (why or self.is_known(file)):
+                why = self.why_not(file, read_local_head(path))
         except (OSError, SourceError) as error:
             self.failed.append(source_error(url, error))
             return
@@ -311,7 +320,8 @@ class _Finder:
                 else:
                     bases.add(parse_name(item.url).base)
                     first[:] = first or [item]
-                    yield item
+                    if not self.add_known(item, explicit=True):
+                        yield item
 
         try:
             for item, head in store.read_heads(named()):
@@ -334,6 +344,14 @@ class _Finder:
             if missing is not None and not siblings:
                 raise missing
             self.find_in_store(store, url.rpartition("/")[0], siblings)
+
+    def add_known(self, item: RemoteFile, *, explicit: bool) -> bool:
+        """Take in a file of a store that was read before; tell whether it is one."""
+        file = SourceFile(item.url, item.size, item.mtime, explicit, self.options, item.mark)
+        is_known = self.is_known(file)
+        if is_known:
+            self.add(item.url, file)
+        return is_known
 
     def add_remote(
         self, store: Store, item: RemoteFile, head: bytes | SourceError, *, explicit: bool
@@ -359,7 +377,7 @@ class _Finder:
             for item in files:
                 if why := why_not_path(item.url.removeprefix(root)):
                     self.skip(item.url, why)
-                else:
+                elif not self.add_known(item, explicit=False):
                     yield item
 
         for item, head in store.read_heads(candidates()):

@@ -228,14 +228,19 @@ def test_what_is_forgotten_is_not_restated(place):
 
 def _break(monkeypatch, name):
     """Let writing an object fail, as a run that is killed there leaves the state."""
-    put = Objects.put
+    for way in ("put", "put_next"):
+        _fail_at(monkeypatch, way, name)
 
-    def fail(self, at, content):
+
+def _fail_at(monkeypatch, way, name):
+    put = getattr(Objects, way)
+
+    def fail(self, at, content, **options):
         if at == name:
             raise StateError("killed")
-        put(self, at, content)
+        put(self, at, content, **options)
 
-    monkeypatch.setattr(Objects, "put", fail)
+    monkeypatch.setattr(Objects, way, fail)
 
 
 @pytest.mark.parametrize("at", ["ledger", "said"])

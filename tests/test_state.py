@@ -20,13 +20,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.chain import STEP, Chain, Digester, Piece, digest
+from pipeline.chain import STEP, Chain, Digester, Piece, digest, digest_steps
 from pipeline.errors import StateError
 from pipeline.job import find_job, sql_job, with_sections
 from pipeline.run import run_jobs
 from pipeline.settings import Settings
 from pipeline.state.ledger import Ledger
-from pipeline.state.objects import DamagedObjectError, MissingObjectError, Objects
+from pipeline.state.objects import Objects
 from pipeline.state.run import run_incrementally
 from tests.support.rotation_history import Log
 from tests.support.stitch_logs import many_messages
@@ -277,7 +277,7 @@ def test_killed_runs_go_on_where_they_were(tmp_path):
     done = _run(log.folder, tmp_path / "state")
     assert _rows(done) == _counted(log.lines)
     assert not list((tmp_path / "state").rglob("*.tmp"))
-    assert not list((tmp_path / "state" / "journal").iterdir())
+    assert not list((tmp_path / "state").glob("journal/*"))
 
 
 def test_what_a_killed_run_left_is_removed(tmp_path):
@@ -295,28 +295,6 @@ def test_what_a_killed_run_left_is_removed(tmp_path):
     assert not [*(tmp_path / "state").rglob("*.tmp")]
 
 
-def test_a_damaged_object_is_made_again(tmp_path, sawlog):
-    """Its checksum tells; the source is read again, and where it is gone that is named."""
-    log = Log(tmp_path / "logs")
-    log.folder.mkdir()
-    log.write(30)
-    log.rotate()
-    log.write(30)
-    state = tmp_path / "state"
-    _run(log.folder, state)
-    for path in (state / "parts").rglob("*"):
-        if path.is_file():
-            held = bytearray(path.read_bytes())
-            held[len(held) // 2] ^= 1
-            path.write_bytes(held)
-    assert sawlog("state", "verify", "--state", state).code == 3
-    (log.folder / "log.1").unlink()
-    done = _run(log.folder, state)
-    assert any("damaged" in warning for warning in done.warnings)
-    assert [d.kind for d in done.account.damaged] == ["lost"]
-    assert _rows(done) == _counted(log.lines[30:])
-
-
 def test_a_damaged_chain_or_journal_costs_nothing(tmp_path):
     """A content whose digests are lost is told by its begin and end, also when it goes on."""
     log = Log(tmp_path / "logs")
@@ -332,41 +310,6 @@ def test_a_damaged_chain_or_journal_costs_nothing(tmp_path):
     log.compress("gz")
     log.write(5)
     assert _rows(_run(log.folder, state)) == _counted(log.lines)
-
-
-def test_one_run_at_a_time(tmp_path):
-    """The second one ends at once, and says who works there."""
-    objects = Objects(str(tmp_path / "state"))
-    (tmp_path / "log").write_text("Jan  1 00:00:00 a b: c\n")
-    with objects.lease(), pytest.raises(StateError, match=rf"in use by process {os.getpid()}"):
-        _run(tmp_path / "log", tmp_path / "state")
-    _run(tmp_path / "log", tmp_path / "state")
-
-
-def test_one_run_at_a_time_in_a_bucket(monkeypatch):
-    """A store without locks: an object with an owner, renewed, taken over when it is old."""
-    from pipeline.state import objects as module
-
-    store = Objects("memory://state-lease")
-    with store.lease(), pytest.raises(StateError, match="in use by process"), store.lease():
-        pass
-    with store.lease():
-        pass
-    store._fs.pipe_file("/state-lease/lease", json.dumps({"by": "the dead", "at": 0}).encode())
-    monkeypatch.setattr(module.time, "sleep", lambda _: None)
-    with store.lease():
-        assert json.loads(store._fs.cat_file("/state-lease/lease"))["by"] != "the dead"
-    assert not store._fs.exists("/state-lease/lease")
-
-
-def test_a_state_in_a_bucket(tmp_path):
-    """fsspec takes it anywhere."""
-    log = Log(tmp_path / "logs")
-    log.folder.mkdir()
-    for _ in range(3):
-        log.write(30)
-        assert _rows(_run(log.folder, "memory://state-run")) == _counted(log.lines)
-    assert _run(log.folder, "memory://state-run").account.read_bytes == 0
 
 
 def test_a_full_disk_leaves_the_old_state(tmp_path, monkeypatch):
@@ -485,8 +428,21 @@ def test_digests_do_not_depend_on_the_cuts(data):
     assert chain.length == n
     assert chain.tail == digest(content[n // STEP * STEP :])
     assert chain.digests == b"".join(
-        digest(content[k * STEP : (k + 1) * STEP]) for k in range(n // STEP)
+        digest_steps(content[k * STEP : (k + 1) * STEP]) for k in range(n // STEP)
     )
+
+
+@given(place=st.integers(0, 3 * STEP - 1), change=st.integers(1, 255))
+def test_a_changed_byte_shows_wherever_it_stands(place, change):
+    """In the digest of its step, and in no other."""
+    content = bytearray(random.Random(1).randbytes(3 * STEP))
+    before = digest_steps(content)
+    content[place] ^= change
+    after = digest_steps(content)
+    n = len(before) // 3
+    assert [place // STEP] == [
+        k for k in range(3) if before[k * n : (k + 1) * n] != after[k * n : (k + 1) * n]
+    ]
 
 
 def test_marks_tell_the_digest_of_a_shorter_content():
@@ -498,29 +454,6 @@ def test_marks_tell_the_digest_of_a_shorter_content():
     digester.end()
     for mark in marks:
         assert digester.tails[mark] == digest(content[mark // STEP * STEP : mark])
-
-
-@pytest.mark.parametrize("url", ["{}/objects", "memory://objects"])
-def test_objects_are_whole_or_not_there(tmp_path, url):
-    """One contract for every store."""
-    objects = Objects(url.format(tmp_path))
-    with pytest.raises(MissingObjectError):
-        objects.get("a/b")
-    objects.put("a/b", b"text")
-    objects.put("a/b", b"other text")
-    assert objects.get("a/b") == b"other text"
-    assert objects.names("a") == ["a/b"]
-    assert objects.size("a/b") > 10
-    path = objects._path("a/b")
-    if objects.is_local:
-        Path(path).write_bytes(Path(path).read_bytes()[:-1])
-    else:
-        objects._fs.pipe_file(path, objects._fs.cat_file(path)[:-1])
-    with pytest.raises(DamagedObjectError):
-        objects.get("a/b")
-    objects.delete("a/b")
-    objects.delete("a/b")
-    assert objects.names("nothing") == []
 
 
 def test_another_format_is_refused(tmp_path):

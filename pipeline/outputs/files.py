@@ -35,6 +35,12 @@ def to_local(path: str) -> Path:
     return Path(path.removeprefix("file://").removeprefix("local://")).resolve()
 
 
+def shows_files_under_way(system: Any) -> bool:
+    """Tell whether a file can be seen in a file system of fsspec's before it is complete."""
+    protocols = {system.protocol} if isinstance(system.protocol, str) else {*system.protocol}
+    return bool(protocols & _FILE_PROTOCOLS)
+
+
 def put_files(
     writers: Sequence[tuple[str, Callable[[Path], None]]],
     storage_options: Mapping[str, Any] | None = None,
@@ -111,9 +117,8 @@ def _send(url: str, temporary: Path, storage_options: Mapping[str, Any]) -> None
     from pipeline.sources.secrets import typed_options
 
     system, path = fsspec.core.url_to_fs(url, **typed_options(storage_options))
-    protocols = {system.protocol} if isinstance(system.protocol, str) else set(system.protocol)
     content = temporary.read_bytes()
-    if not protocols & _FILE_PROTOCOLS:
+    if not shows_files_under_way(system):
         system.pipe_file(path, content)
         return
     folder, _, name = path.rpartition("/")

@@ -90,6 +90,11 @@ class Store:
         self._options = dict(options)
         self._connect()
 
+    @property
+    def connection(self) -> tuple[Any, str]:
+        """The file system, and the URL's path in it."""
+        return self._fs, self._path
+
     def describe(self) -> RemoteFile:
         """Return the object that the URL names.
 

@@ -71,7 +71,7 @@ class _S3Way:
         except FileNotFoundError:
             raise StoreError("changed", "the object was removed during the run") from None
         except OSError as error:
-            if _is_refused(error):
+            if is_refused(error):
                 raise _replaced() from None
             raise
         return piece
@@ -232,11 +232,15 @@ def _takes_ranges(fs: Any) -> bool:
     return kind.cat_file is not AbstractFileSystem.cat_file and not hasattr(fs, "target_protocol")
 
 
-def _is_refused(error: BaseException) -> bool:
-    """Tell whether a store refused since the object isn't the one that was asked for."""
+def is_refused(error: BaseException) -> bool:
+    """Tell whether a store refused since the object isn't the one that was asked for.
+
+    Of two who write on a condition at the same moment Amazon's tells one so with a 409.
+    """
     answer = getattr(error.__cause__, "response", None) or {}
     status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode")
-    return status == 412 or answer.get("Error", {}).get("Code") in ("PreconditionFailed", "412")
+    code = answer.get("Error", {}).get("Code")
+    return status == 412 or code in ("PreconditionFailed", "412", "ConditionalRequestConflict")
 
 
 def _replaced() -> StoreError:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import sys
+from datetime import datetime
 from typing import TYPE_CHECKING, TextIO
 
 import pyarrow as pa
 
 from pipeline.arrow import strings
 from pipeline.errors import StateError, UsageError
+from pipeline.state.contents import sum_lines
 from pipeline.state.keep import compact, forget, verify
-from pipeline.state.ledger import Ledger, sum_lines
+from pipeline.state.ledger import Ledger
 from pipeline.state.objects import Objects
-from pipeline.state.restated import SAID
+from pipeline.state.questions import drop_stale
 from pipeline.text import escape_visibly, in_bytes
 
 if TYPE_CHECKING:
@@ -37,21 +39,29 @@ def run_state_command(
     objects = Objects(url, pairs)
     if action == "forget" and before is None:
         raise UsageError("forget --before DAY: name the day, as 2007-12-01")
-    if Ledger(objects).is_new:
-        raise StateError(f"{url}: there is no state")
     if action == "show":
-        return _show(Ledger(objects), to)
+        return _show(_load(objects), to)
+    if objects.is_local:
+        _load(objects)  # a lock would make the folder
     with objects.lease():
-        ledger = Ledger(objects)
+        ledger = _load(objects)
         if action == "verify":
             return _verify(ledger)
         if action == "compact":
+            drop_stale(ledger, datetime.now().astimezone().replace(tzinfo=None))
             n = compact(ledger)
             ledger.save()
             n += ledger.sweep()
             _say(f"{n:,} objects fewer")
             return 0
         return _forget(ledger, before or "")
+
+
+def _load(objects: Objects) -> Ledger:
+    ledger = Ledger(objects)
+    if ledger.is_new:
+        raise StateError(f"{objects.url}: there is no state")
+    return ledger
 
 
 def _show(ledger: Ledger, to: str) -> int:
@@ -81,7 +91,7 @@ def _show(ledger: Ledger, to: str) -> int:
         }
     )
     render({"state": table}, to, sys.stdout)
-    size = sum(ledger.objects.size(name) for name in {*ledger.used_objects(), "ledger", SAID})
+    size = sum(ledger.objects.sizes().values())
     plain = sum(one.length for one in contents)
     _say(f"{in_bytes(size)} keep what {in_bytes(plain)} of text told", to=sys.stderr)
     return 0
@@ -97,8 +107,6 @@ def _verify(ledger: Ledger) -> int:
 
 
 def _forget(ledger: Ledger, before: str) -> int:
-    from datetime import datetime
-
     from pipeline.filters import read_time
 
     day = read_time(before, datetime.now().astimezone().replace(tzinfo=None))

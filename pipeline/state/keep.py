@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 from collections import defaultdict
 from datetime import UTC
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pipeline.combine import FileCounts, Mapped, combine_tables
 from pipeline.errors import StateError
-from pipeline.state.ledger import sum_lines
+from pipeline.state.contents import sum_lines
 from pipeline.state.objects import DamagedObjectError, MissingObjectError
 from pipeline.state.parts import SEGMENT, Part, merge_parts, pack, unpack
 from pipeline.stitch import Fragments
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from pipeline.query import MapPlan
-    from pipeline.state.ledger import Content, Ledger, Segment
+    from pipeline.state.contents import Content, Segment
+    from pipeline.state.ledger import Ledger
     from pipeline.state.parts import Unit
 
     _Place = tuple[Content, Segment]
@@ -39,16 +40,25 @@ def load_objects(ledger: Ledger, units: Sequence[Unit], warnings: list[str]) -> 
     held: Held = {}
     for unit in units:
         places = _places(ledger, unit.key)
-        for name in dict.fromkeys(segment.units[unit.key] for _, segment in places):
+        names = dict.fromkeys(segment.units[unit.key] for _, segment in places)
+        for name, content in ledger.objects.get_all(names):
             try:
-                held[name] = unpack(ledger.objects.get(name))
+                held[name] = unpack(_given(content))
             except (MissingObjectError, DamagedObjectError) as error:
                 warnings.append(str(error))
+                ledger.is_changed = True
                 for _, segment in places:
                     if segment.units[unit.key] == name:
                         del segment.units[unit.key]
                 places = [one for one in places if unit.key in one[1].units]
     return held
+
+
+def _given(content: bytes | StateError) -> bytes:
+    """Return an object, or raise what came instead."""
+    if isinstance(content, StateError):
+        raise content
+    return content
 
 
 def load_partials(
@@ -114,8 +124,9 @@ def compact(ledger: Ledger) -> int:
                 continue
             if merged is None:
                 continue
-            name = f"parts/{unit}/{secrets.token_hex(8)}"
+            name = f"parts/{unit}/{os.urandom(8).hex()}"
             ledger.objects.put(name, merged)
+            ledger.is_changed = True
             for _, segment in bucket:
                 segment.units[unit] = name
             n_gone += len(names) - 1
@@ -144,6 +155,7 @@ def forget(ledger: Ledger, before: datetime) -> tuple[list[Content], list[Conten
         waiting += more
         kept.update(name for one in more for name in _objects(one))
     gone = [content for content in old if content not in waiting]
+    ledger.is_changed |= bool(gone)
     for content in gone:
         content.forgotten = content.length
         content.segments = []
@@ -160,19 +172,24 @@ def _end(content: Content) -> float:
 
 
 def _objects(content: Content) -> set[str]:
-    return {name for segment in content.segments for name in segment.units.values()}
+    return {name for segment in content.segments for name in segment.units.values() if name}
 
 
 def verify(ledger: Ledger) -> list[str]:
     """Read every object and compare it with its checksum; return what is wrong."""
     wrong = [*ledger.notes]
-    for name in sorted(ledger.used_objects()):
+    for name, content in ledger.objects.get_all(sorted(ledger.used_objects())):
         try:
-            content = ledger.objects.get(name)
+            held = _given(content)
             if name.startswith("parts/"):
-                unpack(content)
+                unpack(held)
         except StateError as error:
-            wrong.append(str(error))
+            wrong.append(f"{error}: {_way_out(ledger, name)}")
+    if not (ledger.is_damaged or ledger.copy_is_whole()):
+        wrong.append(
+            f"{ledger.objects.url}: the copy of the ledger is damaged or gone; sawlog state "
+            "compact writes it anew"
+        )
     for known in ledger.contents.values():
         for key in {key for segment in known.segments for key in segment.units}:
             stop = known.forgotten
@@ -186,12 +203,26 @@ def verify(ledger: Ledger) -> list[str]:
     return wrong
 
 
+def _way_out(ledger: Ledger, name: str) -> str:
+    """Return what becomes of a damaged object."""
+    if name.startswith("chains/"):
+        return "its log is told by its begin and end, and by name and time"
+    files = [
+        next(reversed(content.seen), content.id)
+        for content, segment in ledger.all_segments()
+        if name in segment.units.values()
+    ]
+    more = f" and {len(files) - 1:,} more" if len(files) > 1 else ""
+    return f"the next run makes it anew, from {files[0]}{more}, or names what is gone"
+
+
 def _places(ledger: Ledger, unit: str) -> list[_Place]:
-    """Return the segments that a unit has, in the order of their lines."""
+    """Return the segments that a unit has partials of, in the order of their lines."""
     held = [
         (content, segment)
         for content in ledger.contents.values()
         for segment in content.segments_of(unit)
+        if segment.units[unit]
     ]
     return sorted(held, key=lambda one: _order(*one))
 

@@ -1,165 +1,37 @@
-"""What was read: contents, the names that they went by, and the segments that were mapped.
+"""All contents: one object and a copy of it, and a journal while a run lasts.
 
-The ledger is one object; while a run lasts, what it finishes is noted in objects of a journal
-beside it. A run that was killed leaves its journal, and the next one takes it up.
+What a run finishes is noted in the journal. A run that was killed leaves it, and the next one takes
+it up.
+
+Each entry of the journal names the one before it, the first one the ledger. So entries of two runs
+are never put together, however they came to write at the same time: one run's count, those of the
+other are left out and what they told is read again.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+import os
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from pipeline.chain import DIGEST_BYTES, STEP, Chain, digest
 from pipeline.errors import StateError
-from pipeline.scan import LineCounts
+from pipeline.state.contents import Content, Seen, Segment, digest_line
 from pipeline.state.objects import DamagedObjectError, MissingObjectError
+from pipeline.state.places import PART
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from pipeline.model import SourceFile
     from pipeline.state.objects import Objects
 
-FORMAT = 1
-#: Plain bytes at the begin of a content by which it is found, at most.
-HEAD_BYTES = 4096
+#: 2: digests of steps are of another kind.
+FORMAT = 2
 _LEDGER = "ledger"
+_COPY = "ledger.copy"
 _JOURNAL = "journal"
-
-
-@dataclass(slots=True)
-class Seen:
-    """A name that a content went by, and the file's state then: hints that save reading.
-
-    Attributes
-    ----------
-    held : int
-        Plain bytes behind the last line end, which wait for their line's rest.
-    damage : dict or None
-        What was wrong with the file.
-    """
-
-    url: str
-    size: int | None
-    mtime: float | None
-    inode: list[int] | None
-    held: int = 0
-    damage: dict[str, Any] | None = None
-
-    def is_of(self, file: SourceFile) -> bool:
-        """Tell whether a file is as it was seen."""
-        inode = None if file.inode is None else list(file.inode)
-        return (self.size, self.mtime, self.inode) == (file.size, file.mtime, inode)
-
-
-@dataclass(slots=True)
-class Segment:
-    """Lines of a content that were mapped together: the plain bytes [start, stop).
-
-    Attributes
-    ----------
-    lines : dict
-        Their `LineCounts`.
-    year : dict
-        The entry of the account that tells how their years were found.
-    units : dict of str to str
-        Key of a unit (`pipeline.state.parts`) → the object that holds its partials.
-    made_by : str
-        Version of the program.
-    is_alone : bool
-        Its objects hold nothing else: it may be mapped anew.
-    is_open : bool
-        Its last line had no end.
-    envelope : str
-        Name of what its lines stand in; empty without.
-    """
-
-    id: str
-    start: int
-    stop: int
-    lines: dict[str, Any]
-    year: dict[str, Any]
-    made_by: str
-    is_alone: bool = False
-    is_open: bool = False
-    envelope: str = ""
-    units: dict[str, str] = field(default_factory=dict)
-
-    def counts(self) -> LineCounts:
-        """Return the counts of its lines."""
-        return LineCounts(**self.lines)
-
-
-@dataclass(slots=True)
-class Content:
-    """Plain bytes that were read, whatever the file that held them.
-
-    Attributes
-    ----------
-    head : str
-        Digest of its first ``head_bytes`` plain bytes.
-    length : int
-        Plain bytes that are known; they end with a line, or the file did.
-    stops : list of (int, str)
-        Lengths that it had, and the digest behind the last border between steps then.
-    first : int or None
-        Time of its first dated line, µs as written.
-    place : str
-        What the paths of its files tell, with ``--path-template``.
-    month : str
-        In which it was first dated; what is kept of it shares objects with contents of this only.
-    forgotten : int
-        Plain bytes, from its begin on, of which nothing is kept any more.
-    steps : str
-        Digests of its whole steps, where they are few; else an object holds them.
-    seen : dict of str to Seen
-        By URL.
-    line : str
-        Digest of its first line, or the begin of that.
-    """
-
-    id: str
-    head: str
-    head_bytes: int
-    length: int
-    stops: list[list[Any]]
-    first: int | None
-    place: str = ""
-    month: str = ""
-    forgotten: int = 0
-    steps: str = ""
-    seen: dict[str, Seen] = field(default_factory=dict)
-    line: str = ""
-    segments: list[Segment] = field(default_factory=list)
-
-    @property
-    def chain_name(self) -> str:
-        """Name of the object that holds its chain."""
-        return f"chains/{self.id}"
-
-    def covered(self, unit: str) -> int:
-        """Return how many of its bytes, from its begin on, a unit needs no more."""
-        missing = self.missing(unit)
-        return missing[0][0] if missing else self.length
-
-    def missing(self, unit: str) -> list[tuple[int, int]]:
-        """Return the ranges of its bytes that a unit has no partials of, in order."""
-        found = []
-        at = self.forgotten
-        for segment in self.segments_of(unit):
-            if segment.start > at:
-                found.append((at, segment.start))
-            at = max(at, segment.stop)
-        if at < self.length:
-            found.append((at, self.length))
-        return found
-
-    def segments_of(self, unit: str) -> list[Segment]:
-        """Return the segments that a unit has partials of, in order."""
-        return sorted(
-            (one for one in self.segments if unit in one.units), key=lambda one: one.start
-        )
 
 
 class Ledger:
@@ -170,13 +42,25 @@ class Ledger:
         self.contents: dict[str, Content] = {}
         #: Files without a byte of text, by URL: no content to know them by.
         self.empty: dict[str, Seen] = {}
+        #: Of each question about a time, by its unit's key: the day when it was asked last, and
+        #: whether it can't be asked again.
+        self.questions: dict[str, list[Any]] = {}
         self.next_number = 0
         #: Nothing was ever kept here.
         self.is_new = False
         self.notes: list[str] = []
+        #: Of the two objects that hold it one is not whole: the next `save` mends that.
+        self.is_damaged = False
+        #: Something was noted or found that is not in the ledger yet.
+        self.is_changed = False
         self._n_journal = 0
+        self._journal: list[str] = []
+        #: Of the last entry of the journal, or of the ledger where there is none.
+        self._token = ""
         self._by_url: dict[str, Content] = {}
-        self._by_inode: dict[tuple[int, ...], Content] = {}
+        # By their ids: an entry of the journal puts another object in the place of a content's.
+        self._by_inode: dict[tuple[int, ...], str] = {}
+        self._by_mark: dict[tuple[int | None, str | None], tuple[str, Seen]] = {}
         #: Length of the head → its digest → contents by their id.
         self._by_head: dict[int, dict[str, dict[str, Content]]] = {}
         self._by_line: dict[str, dict[str, Content]] = {}
@@ -189,11 +73,18 @@ class Ledger:
             return content
         return None
 
+    def find_marked(self, file: SourceFile) -> tuple[Content, Seen] | None:
+        """Return the content of an object that a store says has the same bytes: its ETag."""
+        if file.mark is None or not file.mark.startswith("ETag:"):
+            return None
+        found = self._by_mark.get((file.size, file.mark))
+        return None if found is None else (self.contents[found[0]], found[1])
+
     def find_near(self, file: SourceFile) -> list[Content]:
         """Return contents that a file may hold more of: by its inode, or its name."""
         found = []
-        if file.inode is not None and (content := self._by_inode.get(tuple(file.inode))):
-            found.append(content)
+        if file.inode is not None and (key := self._by_inode.get(tuple(file.inode))):
+            found.append(self.contents[key])
         if (content := self._by_url.get(file.url)) and content not in found:
             found.append(content)
         return found
@@ -229,15 +120,25 @@ class Ledger:
 
     def note(self, contents: Sequence[Content]) -> None:
         """Keep what is new of some contents, at once: after their partials have been written."""
+        token = _new_token()
         held = {
+            "after": self._token,
+            "token": token,
             "contents": [_plain(content) for content in contents],
             "next_number": self.next_number,
         }
-        self.objects.put(f"{_JOURNAL}/{self._n_journal:09}", _packed(held))
+        name = f"{_JOURNAL}/{self._n_journal:09}"
+        self.objects.put_next(name, _packed(held), is_new=True)
+        self._journal.append(name)
+        self._token = token
         self._n_journal += 1
+        self.is_changed = True
 
     def see(self, content: Content, seen: Seen) -> None:
         """Note a name of a content; written with the next `save`."""
+        if content.seen.get(seen.url) == seen and self.contents.get(content.id) is content:
+            return
+        self.is_changed = True
         other = self._by_url.get(seen.url)
         if other is not None and other is not content:
             other.seen.pop(seen.url, None)
@@ -245,21 +146,41 @@ class Ledger:
         self._add(content)
 
     def save(self) -> None:
-        """Write all of it, and end the journal."""
-        self.objects.put(
-            _LEDGER,
-            _packed(
-                {
-                    "format": FORMAT,
-                    "journal": self._n_journal,
-                    "next_number": self.next_number,
-                    "empty": {url: asdict(seen) for url, seen in self.empty.items()},
-                    "contents": [_plain(content) for content in self.contents.values()],
-                }
-            ),
+        """Write all of it, and end the journal.
+
+        Raises
+        ------
+        StateError
+            It can't be written, or another run has taken the state over.
+        """
+        self.objects.check_lease()
+        self._token = _new_token()
+        held = _packed(
+            {
+                "format": FORMAT,
+                "token": self._token,
+                "journal": self._n_journal,
+                "next_number": self.next_number,
+                "empty": {url: asdict(seen) for url, seen in self.empty.items()},
+                "questions": self.questions,
+                "contents": [_plain(content) for content in self.contents.values()],
+            }
         )
-        for name in self.objects.names(_JOURNAL):
-            self.objects.delete(name)
+        self.objects.put_next(_LEDGER, held)
+        self.objects.put_losable(_COPY, held)
+        self.objects.delete(*self._journal)
+        self._journal = []
+        self.is_changed = self.is_damaged = False
+
+    def copy_is_whole(self) -> bool:
+        """Tell whether the copy of the ledger can take its place; older states have none."""
+        if not self._token:
+            return True
+        try:
+            self.objects.get(_COPY)
+        except (MissingObjectError, DamagedObjectError):
+            return False
+        return True
 
     def used_objects(self) -> set[str]:
         """Return the names of all objects that it needs."""
@@ -268,7 +189,7 @@ class Ledger:
         }
         for content in self.contents.values():
             for segment in content.segments:
-                used.update(segment.units.values())
+                used.update(name for name in segment.units.values() if name)
         return used
 
     def sweep(self) -> int:
@@ -277,15 +198,14 @@ class Ledger:
         After `save` only: until then an older ledger may need them.
         """
         used = self.used_objects()
-        n = 0
-        for folder in ("chains", *self.objects.names("parts")):
-            for name in self.objects.names(folder):
-                if name not in used:
-                    self.objects.delete(name)
-                    n += 1
-        for name in self.objects.leftovers():
-            self.objects.delete(name)
-        return n
+        gone, left = [], []
+        for name in self.objects.sizes():
+            if name.startswith(("chains/", "parts/")) and name not in used:
+                gone.append(name)
+            elif name.startswith(f"{_JOURNAL}/") or name.endswith(PART):
+                left.append(name)
+        self.objects.delete(*gone, *left)
+        return len(gone)
 
     def all_segments(self) -> Iterator[tuple[Content, Segment]]:
         """Yield each content with each of its segments."""
@@ -294,11 +214,15 @@ class Ledger:
                 yield content, segment
 
     def _load(self) -> None:
-        try:
-            held = _unpacked(self.objects.get(_LEDGER))
-        except MissingObjectError:
+        journal = [
+            name
+            for name in self.objects.sizes(_JOURNAL)
+            if name.rpartition("/")[2].isdigit()  # else the rest of a killed run
+        ]
+        held = self._read()
+        if held is None:
             held = {"format": FORMAT, "journal": 0, "next_number": 0, "contents": []}
-            self.is_new = not self.objects.names(_JOURNAL)
+            self.is_new = not journal
         if held.get("format") != FORMAT:
             raise StateError(
                 f"{self.objects.url} was written by another version of sawlog "
@@ -306,27 +230,71 @@ class Ledger:
             )
         self.next_number = held["next_number"]
         self._n_journal = held["journal"]
+        self._token = held.get("token", "")
         self.empty = {url: Seen(**seen) for url, seen in held.get("empty", {}).items()}
+        self.questions = held.get("questions", {})
         for plain in held["contents"]:
             self._take(plain)
-        for name in self.objects.names(_JOURNAL):
-            number = name.rpartition("/")[2]
-            if not number.isdigit() or int(number) < held["journal"]:
-                continue  # in the ledger already, or the rest of a killed run
-            try:
-                entry = _unpacked(self.objects.get(name))
-            except DamagedObjectError as error:
-                self.notes.append(f"{error}: what it noted is read again")
+        new = [name for name in journal if _number(name) >= held["journal"]]
+        for name, content in self.objects.get_all(new):
+            self._n_journal = _number(name) + 1
+            if isinstance(content, (DamagedObjectError, MissingObjectError)):
+                self.notes.append(f"{content}: what it noted is read again")
                 continue
-            for plain in entry["contents"]:
-                self._take(plain)
-            self.next_number = max(self.next_number, entry["next_number"])
-            self._n_journal = int(number) + 1
+            if isinstance(content, StateError):
+                raise content
+            self._take_up(name, _unpacked(content))
+        self._journal = journal
+        self.is_changed = bool(journal)
+
+    def _read(self) -> dict[str, Any] | None:
+        """Return the ledger as it was written, or its copy; None where there is neither."""
+        url = self.objects.url
+        is_damaged = False
+        for name in (_LEDGER, _COPY):
+            try:
+                held: dict[str, Any] = _unpacked(self.objects.get(name))
+            except MissingObjectError:
+                continue
+            except DamagedObjectError:
+                is_damaged = True
+                continue
+            if name == _COPY:
+                self.notes.append(
+                    f"{url}: the ledger is damaged or gone; its copy is used, and the next run, or "
+                    "sawlog state compact, writes both anew"
+                )
+                self.is_damaged = True
+            return held
+        if is_damaged:
+            raise StateError(
+                f"{url}: the ledger and its copy are damaged, so that nobody knows what was read. "
+                "Restore one of them (ledger, ledger.copy), or remove the state to begin anew: "
+                "logs that are still there are read again, others are not counted any more"
+            )
+        return None
+
+    def _take_up(self, name: str, entry: dict[str, Any]) -> None:
+        """Take in an entry of the journal, if it goes on where this ledger is."""
+        if entry.get("after", "") != self._token:
+            self.notes.append(
+                f"{self.objects.url}: {name} was written by another run at the same time: what it "
+                "noted is read again"
+            )
+            return
+        for plain in entry["contents"]:
+            self._take(plain)
+        self.next_number = max(self.next_number, entry["next_number"])
+        self._token = entry.get("token", "")
 
     def _take(self, plain: dict[str, Any]) -> None:
         plain["seen"] = {url: Seen(**seen) for url, seen in plain["seen"].items()}
         plain["segments"] = [Segment(**segment) for segment in plain["segments"]]
         content = Content(**plain)
+        if (older := self.contents.get(content.id)) is not None:
+            for url in older.seen:
+                if self._by_url.get(url) is older:
+                    del self._by_url[url]
         for url in content.seen:
             other = self._by_url.get(url)
             if other is not None:
@@ -338,16 +306,22 @@ class Ledger:
         self.contents[content.id] = content
         for url, seen in content.seen.items():
             self._by_url[url] = content
+            if seen.mark is not None:
+                self._by_mark[seen.size, seen.mark] = content.id, seen
             if seen.inode is not None:
-                self._by_inode[tuple(seen.inode)] = content
+                self._by_inode[tuple(seen.inode)] = content.id
         heads = self._by_head.setdefault(content.head_bytes, {}).setdefault(content.head, {})
         heads[content.id] = content
         self._by_line.setdefault(content.line, {})[content.id] = content
 
 
-def digest_line(head: bytes) -> str:
-    """Return the digest of the first line of a head, or of the begin of that."""
-    return digest(head.split(b"\n", 1)[0][:HEAD_BYTES]).hex()
+def _number(name: str) -> int:
+    """Return the number of an entry of the journal."""
+    return int(name.rpartition("/")[2])
+
+
+def _new_token() -> str:
+    return os.urandom(8).hex()
 
 
 def _plain(content: Content) -> dict[str, Any]:
@@ -365,11 +339,3 @@ def _unpacked(content: bytes) -> Any:
 
     # Each object's checksum has been compared: this is what was written.
     return json.loads(zstandard.ZstdDecompressor().decompress(content))
-
-
-def sum_lines(segments: Iterable[Segment]) -> LineCounts:
-    """Return the counts of segments that follow each other."""
-    total = LineCounts()
-    for segment in segments:
-        total.add(segment.counts())
-    return total

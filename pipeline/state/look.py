@@ -10,7 +10,7 @@ from pipeline.chain import STEP
 from pipeline.errors import SourceError
 from pipeline.inputs import leave_out_copies
 from pipeline.model import Account, Damage
-from pipeline.state.ledger import Content, Ledger, Seen, sum_lines
+from pipeline.state.contents import Content, Seen, sum_lines
 from pipeline.state.match import Match, match_by_content, match_by_hint
 
 if TYPE_CHECKING:
@@ -19,13 +19,14 @@ if TYPE_CHECKING:
     from pipeline.inputs import Inputs
     from pipeline.model import Head, Place, SourceFile
     from pipeline.settings import Settings
+    from pipeline.state.ledger import Ledger
     from pipeline.state.parts import Unit
 
 #: A plain file that was written to within this many seconds may have half a line at its end.
 FRESH_S = 3600.0
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Due:
     """A file of which something must be mapped.
 
@@ -57,7 +58,7 @@ class Due:
     is_alone: bool
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Work:
     """What one run found and did.
 
@@ -93,7 +94,10 @@ def look(work: Work, arguments: Sequence[str], settings: Settings) -> Inputs:
 
     if STDIN in arguments:
         raise SourceError(STDIN, "unreadable", "--state knows files, not standard input")
-    listed = list_sources(arguments, settings, needs_all=True)
+    find = (lambda _: None) if settings.verify_content else work.ledger.find_seen
+    listed = list_sources(
+        arguments, settings, needs_all=True, is_known=lambda file: find(file) is not None
+    )
     work.account = account = listed.account
     work.places, work.listed = listed.places, listed.files
     account.files = len(listed.files)
@@ -142,11 +146,18 @@ def _match_all(
         if known is not None:
             return Match(known, known.length)
         if not settings.verify_content:
+            marked = work.ledger.find_marked(file)
+            if marked is not None and marked[0].place == place:
+                content, seen = marked
+                damage = seen.damage and Damage(**{**seen.damage, "file": file.url})
+                return Match(content, content.length, total=content.length, damage=damage or None)
             found = match_by_hint(file, head, work.ledger, place)
             if found is not None:
                 return found
         return match_by_content(file, head, work.ledger, place)
 
+    if len(files) < 2:
+        return [*map(match, files)]
     with ThreadPoolExecutor(settings.n_workers) as pool:
         return list(pool.map(match, files))
 
@@ -231,7 +242,7 @@ def _missing(
 def _is_known_whole(file: SourceFile, head: Head, match: Match, stop: int | None) -> bool:
     """Tell whether a file has nothing behind what is known of it, as far as that shows."""
     if stop is None and head.compression != "plain":
-        return bool(match.read_bytes) and _ends(match)
+        return _ends(match)
     # A last line that counted without its end may wait for it now: there is nothing more to count.
     return (file.size or 0 if stop is None else stop) <= match.length
 
@@ -397,4 +408,4 @@ def _part(work: Work, rivals: dict[str, Due], settings: Settings) -> None:
 def seen_now(file: SourceFile) -> Seen:
     """Return a file's state as it is listed."""
     inode = None if file.inode is None else [*file.inode]
-    return Seen(file.url, file.size, file.mtime, inode)
+    return Seen(file.url, file.size, file.mtime, inode, mark=file.mark)

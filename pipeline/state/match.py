@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pipeline.chain import DIGEST_BYTES, STEP, Chain, Digester, Piece, digest
+from pipeline.chain import DIGEST_BYTES, STEP, Chain, Digester, Piece, digest, digest_steps
 from pipeline.errors import DamageError, SourceError
 from pipeline.head import open_plain, open_source, read_full
 from pipeline.model import Damage
@@ -18,14 +18,15 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pipeline.model import Head, SourceFile
-    from pipeline.state.ledger import Content, Ledger
+    from pipeline.state.contents import Content
+    from pipeline.state.ledger import Ledger
 
 _BLOCK_BYTES = 4 << 20
 #: Behind the last border between steps: fewer bytes are not enough to know a file by.
 FEW_BYTES = 1024
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Match:
     """What a source file holds.
 
@@ -88,7 +89,7 @@ def match_by_hint(file: SourceFile, head: Head, ledger: Ledger, place: str) -> M
         step, lead = held[: border - begin], held[border - begin :]
         if len(held) != content.length - begin or digest(lead).hex() != content.stops[-1][1]:
             continue
-        if is_short and digest(step) != ledger.chain(content).digests[-DIGEST_BYTES:]:
+        if is_short and digest_steps(step) != ledger.chain(content).digests[-DIGEST_BYTES:]:
             continue
         piece = Piece(border, content.length, tail=lead)
         return Match(content, content.length, piece, read_bytes=len(held))

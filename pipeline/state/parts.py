@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import io
 import json
 import struct
 from pathlib import Path
@@ -21,6 +20,7 @@ from pipeline.errors import UsageError
 from pipeline.relations import STITCHED
 from pipeline.sql import Query
 from pipeline.state.objects import DamagedObjectError
+from pipeline.state.parquet import read_parquet, write_parquet
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -163,13 +163,9 @@ def merge_parts(held: Sequence[tuple[str, dict[str, Part]]]) -> dict[str, Part] 
 
 def pack(parts: Mapping[str, Part]) -> bytes:
     """Return tables as one object: an index in JSON, then each as Parquet."""
-    import pyarrow.parquet as pq
-
     index, bodies = [], []
     for name, part in parts.items():
-        sink = io.BytesIO()
-        pq.write_table(part.table, sink, compression="zstd")
-        bodies.append(sink.getvalue())
+        bodies.append(write_parquet(part.table))
         index.append([name, len(bodies[-1]), part.merge])
     head = json.dumps(index).encode()
     return b"".join([_HEADER.pack(len(head)), head, *bodies])
@@ -183,16 +179,12 @@ def unpack(content: bytes) -> dict[str, Part]:
     DamagedObjectError
         It is none.
     """
-    import pyarrow.parquet as pq
-
     try:
         (n,) = _HEADER.unpack_from(content)
         at = _HEADER.size + n
         parts = {}
         for name, size, merge in json.loads(content[_HEADER.size : at]):
-            # Not `read_table`, which imports what reads folders of files: 40 ms.
-            table = pq.ParquetFile(pa.BufferReader(content[at : at + size])).read()
-            parts[name] = Part(table, merge)
+            parts[name] = Part(read_parquet(content[at : at + size]), merge)
             at += size
     except (struct.error, ValueError, pa.ArrowException) as error:
         raise DamagedObjectError(f"a kept partial can't be read: {error}") from None

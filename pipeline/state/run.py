@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import secrets
+import contextlib
+import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -11,16 +13,18 @@ from typing import TYPE_CHECKING
 from pipeline.chain import STEP, Chain, Piece, digest
 from pipeline.errors import UsageError
 from pipeline.model import Account, Cut, Damage
-from pipeline.state.keep import compact, forget, load_objects, load_partials
-from pipeline.state.ledger import HEAD_BYTES, Content, Ledger, Segment, digest_line, sum_lines
+from pipeline.state.contents import HEAD_BYTES, Content, Segment, digest_line, sum_lines
+from pipeline.state.keep import Held, compact, forget, load_objects, load_partials
+from pipeline.state.ledger import Ledger
 from pipeline.state.look import Due, Work, look, name_of, seen_now, told_by, use
 from pipeline.state.objects import Objects
 from pipeline.state.parts import parts_of, plan_units
+from pipeline.state.questions import note_asked, skip_outside
 from pipeline.state.restated import note_restated
 from pipeline.state.write import Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from pipeline.combine import FileCounts, Mapped
     from pipeline.inputs import Inputs
@@ -70,25 +74,26 @@ def run_incrementally(
     objects = Objects(settings.state, settings.storage_options)
     with objects.lease():
         work = Work(Ledger(objects), units, Account())
+        skip_outside(work.ledger, units, plan, settings)
         held = load_objects(work.ledger, units, work.warnings)
         inputs = look(work, arguments, settings)
         on_found(inputs)
         if inputs.files:
-            _map(work, inputs, plan, settings, on_done)
+            held |= _map(work, inputs, plan, settings, on_done)
         _note_lost(work)
         if settings.retention is not None:
             forget(work.ledger, settings.now - settings.retention)
-        merged = load_partials(work.ledger, units, plan, held)
         if work.n_again:
             work.warnings.append(
                 f"{work.n_again:,} known files are read once more: what is asked was not kept of "
                 "them"
             )
+        note_asked(work.ledger, units, settings)
+        with _saving(work):
+            results = reduce_partials(load_partials(work.ledger, units, plan, held), plan, plans)
         if _has_many_objects(work):
             compact(work.ledger)
-        work.ledger.save()
-        work.ledger.sweep()
-        results = reduce_partials(merged, plan, plans)
+            _save(work)
         stop_on_damage(work.account, settings)  # who gets no result is told nothing of days
         note_restated(work.ledger, units, (plan, plans), results, work.account, settings.now)
     latest = _count(work, settings)
@@ -96,6 +101,29 @@ def run_incrementally(
     account.seconds = round(time.monotonic() - begin, 3)
     work.warnings += [*inputs.warnings, *work.ledger.notes]
     return RunResult(results, account, {}, work.warnings, latest)
+
+
+@contextlib.contextmanager
+def _saving(work: Work) -> Iterator[None]:
+    """Write the ledger; to a store it is written meanwhile, since that is to wait."""
+    if work.ledger.objects.is_local:
+        _save(work)
+        yield
+        return
+    with ThreadPoolExecutor(1) as saver:
+        saved = saver.submit(_save, work)
+        yield
+        saved.result()
+
+
+def _save(work: Work) -> None:
+    """Write the ledger where it has changed, and remove what nothing needs."""
+    ledger = work.ledger
+    must_save = ledger.is_changed or ledger.is_new or ledger.is_damaged
+    if must_save:
+        ledger.save()
+    if must_save or ledger.objects.is_local:
+        ledger.sweep()
 
 
 def _told(plan: MapPlan, settings: Settings) -> list[str]:
@@ -126,7 +154,8 @@ def _map(
     plan: MapPlan,
     settings: Settings,
     on_done: Callable[[Mapped], None],
-) -> None:
+) -> Held:
+    """Return the partials that were made, by the names of their objects."""
     from pipeline.run import executor_for, plan_tasks
 
     files = plan_tasks(inputs, replace(plan), settings, needs_offset=True)
@@ -138,7 +167,8 @@ def _map(
     for due, mapped in zip(work.due, executor.each(files, plan, on_done), strict=True):
         (counts,) = mapped.files.values()
         _keep(work, due, mapped, counts, plan, inputs, writer)
-    writer.flush()
+    writer.flush(is_last=True)
+    return writer.written
 
 
 def _from_begin(tasks: list[MapTask], due: Due, ledger: Ledger) -> list[MapTask]:
@@ -188,6 +218,7 @@ def _keep(
     from pipeline.years import years_entry
 
     ledger, file = work.ledger, due.file
+    ledger.is_changed = True
     work.read_bytes += counts.stored_bytes
     damage, piece = counts.damage, counts.piece
     if damage is not None and damage not in work.account.damaged:
@@ -220,7 +251,7 @@ def _keep(
         if anew and not segment.units:  # without `anew` it is yet to be written
             content.segments.remove(segment)
     segment = Segment(
-        secrets.token_hex(8),
+        os.urandom(8).hex(),
         due.begin,
         stop,
         asdict(counts.lines),
@@ -264,7 +295,7 @@ def _lead(due: Due, stop: int) -> Piece:
 def _new_content(due: Due, chain: Chain, counts: FileCounts, place: str) -> Content:
     n = min(HEAD_BYTES, chain.length, len(due.head.text))
     return Content(
-        secrets.token_hex(8),
+        os.urandom(8).hex(),
         digest(due.head.text[:n]).hex(),
         n,
         chain.length,
@@ -338,7 +369,7 @@ def _has_many_objects(work: Work) -> bool:
         names = {
             segment.units[unit.key]
             for _, segment in work.ledger.all_segments()
-            if unit.key in segment.units
+            if segment.units.get(unit.key)
         }
         if len(names) > MANY_OBJECTS:
             return True

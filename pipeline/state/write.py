@@ -6,7 +6,7 @@ in which contents begin, so that old ones can be forgotten.
 
 from __future__ import annotations
 
-import secrets
+import os
 import time
 from collections import defaultdict
 from typing import TYPE_CHECKING
@@ -15,7 +15,8 @@ from pipeline.state.parts import merge_parts, pack
 
 if TYPE_CHECKING:
     from pipeline.chain import Chain
-    from pipeline.state.ledger import Content, Ledger, Segment
+    from pipeline.state.contents import Content, Segment
+    from pipeline.state.ledger import Ledger
     from pipeline.state.parts import Part, Unit
 
 #: Seconds after which what is pending is written, and files.
@@ -26,13 +27,20 @@ FEW_STEPS = 16
 
 
 class Writer:
-    """Takes in what was mapped of each file; a killed run loses a second of work."""
+    """Takes in what was mapped of each file; a killed run loses a second of work.
+
+    Attributes
+    ----------
+    written : dict of str to dict of str to Part
+        All that was written, by the names of its objects.
+    """
 
     def __init__(self, ledger: Ledger, units: list[Unit]) -> None:
         self._ledger = ledger
         self._units = units
         self._pending: list[tuple[Content, Segment, dict[str, dict[str, Part]], Chain | None]] = []
         self._since = time.monotonic()
+        self.written: dict[str, dict[str, Part]] = {}
 
     def add(
         self,
@@ -46,11 +54,17 @@ class Writer:
         if len(self._pending) >= FLUSH_FILES or time.monotonic() - self._since > FLUSH_S:
             self.flush()
 
-    def flush(self) -> None:
-        """Write what is pending."""
-        put = self._ledger.objects.put
+    def flush(self, *, is_last: bool = False) -> None:
+        """Write what is pending.
+
+        Parameters
+        ----------
+        is_last : bool
+            The ledger is saved next: the journal needs no entry.
+        """
         if not self._pending:
             return
+        objects: dict[str, bytes] = {}
         for unit in self._units:
             held = [
                 (segment, content.month, parts[unit.key])
@@ -63,15 +77,16 @@ class Writer:
             for bucket in buckets.values():
                 merged = len(bucket) > 1 and merge_parts([(one.id, parts) for one, parts in bucket])
                 if merged:
-                    name = f"parts/{unit.key}/{secrets.token_hex(8)}"
-                    put(name, pack(merged))
+                    name = f"parts/{unit.key}/{os.urandom(8).hex()}"
+                    self._add(objects, name, merged)
                     for segment, _ in bucket:
                         segment.units[unit.key] = name
                     continue
                 for segment, parts in bucket:
                     name = f"parts/{unit.key}/{segment.id}"
-                    put(name, pack(parts))
+                    self._add(objects, name, parts)
                     segment.units[unit.key] = name
+        chains = set()
         for content, _, _, chain in self._pending:
             if chain is None:
                 continue
@@ -79,7 +94,16 @@ class Writer:
                 content.steps = chain.digests.hex()
             else:
                 content.steps = ""
-                put(content.chain_name, chain.digests)
-        self._ledger.note([content for content, _, _, _ in self._pending])
+                objects[content.chain_name] = chain.digests
+                chains.add(content.chain_name)
+        # Without its chain a content is told by its begin and end: no reason to wait for a disk.
+        self._ledger.objects.put_all(objects, chains)
+        if not is_last:
+            self._ledger.note([content for content, _, _, _ in self._pending])
+        self._ledger.is_changed = True
         self._pending = []
         self._since = time.monotonic()
+
+    def _add(self, objects: dict[str, bytes], name: str, parts: dict[str, Part]) -> None:
+        objects[name] = pack(parts)
+        self.written[name] = parts
