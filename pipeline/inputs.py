@@ -10,7 +10,7 @@ from pipeline.errors import SourceError
 from pipeline.model import Account, Damage
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
     from pipeline.model import Head, Place, SourceFile
@@ -66,12 +66,13 @@ def find_inputs(arguments: Sequence[str], settings: Settings, *, needs_all: bool
     SourceError
         Not one argument could be read.
     """
-    from pipeline.head import read_heads
+    from pipeline.many_heads import Heads
 
-    listed = list_sources(arguments, settings, needs_all=needs_all)
+    heads = Heads(settings.envelope, settings.now)
+    listed = list_sources(arguments, settings, needs_all=needs_all, on_head=heads.take)
     account = listed.account
     files: list[tuple[SourceFile, Head]] = []
-    for file, head in read_heads(listed.files):
+    for file, head in heads.read(listed.files):
         if isinstance(head, SourceError):
             account.damaged.append(Damage(head.url, head.kind, detail=head.detail))
         else:
@@ -89,7 +90,11 @@ def find_inputs(arguments: Sequence[str], settings: Settings, *, needs_all: bool
 
 
 def list_sources(
-    arguments: Sequence[str], settings: Settings, *, needs_all: bool = False
+    arguments: Sequence[str],
+    settings: Settings,
+    *,
+    needs_all: bool = False,
+    on_head: Callable[[SourceFile, bytes], None] | None = None,
 ) -> Listed:
     """List the source files, in rotation order, without reading them.
 
@@ -97,6 +102,8 @@ def list_sources(
     ----------
     needs_all : bool
         As for `find_inputs`.
+    on_head : callable, optional
+        As for `pipeline.source.find_sources`.
 
     Raises
     ------
@@ -126,6 +133,7 @@ def list_sources(
             rotated=settings.rotated,
             options=settings.storage_options,
             stdin=lambda: (stdin_head(), stack.enter_context(stdin_stream())),
+            on_head=on_head,
         )
     account = Account()
     account.skipped = [{"file": url, "why": why} for url, why in listing.skipped]

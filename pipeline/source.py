@@ -91,6 +91,7 @@ def find_sources(
     rotated: bool = False,
     options: Mapping[str, str] = MappingProxyType({}),
     stdin: Callable[[], tuple[bytes, BinaryIO]] | None = None,
+    on_head: Callable[[SourceFile, bytes], None] | None = None,
 ) -> Listing:
     """Find the source files that the arguments name.
 
@@ -108,6 +109,9 @@ def find_sources(
     stdin : callable, optional
         Returns the first 64 KiB of standard input, and a stream of all of it: where that is a
         tar, plain or compressed, its members are listed for ``-``. Called only if ``-`` is named.
+    on_head : callable, optional
+        Told of each object of a store with its first 64 KiB, all of it where it is shorter: they
+        were read to see whether it may be a log, and needn't be asked for again.
 
     Raises
     ------
@@ -122,7 +126,7 @@ def find_sources(
             argument, hidden = hide_secrets(argument)  # noqa: PLW2901
             secrets |= hidden
         shown.append(argument)
-    finder = _Finder(tuple(sorted({**options, **secrets}.items())), rotated)
+    finder = _Finder(tuple(sorted({**options, **secrets}.items())), rotated, on_head)
     for argument in shown:
         if argument == STDIN and stdin is not None:
             finder.find_stdin(*stdin())
@@ -154,6 +158,7 @@ class _Finder:
 
     options: tuple[tuple[str, str], ...]
     rotated: bool
+    on_head: Callable[[SourceFile, bytes], None] | None = None
     files: dict[object, SourceFile] = field(default_factory=dict)
     skipped: dict[str, tuple[object, str]] = field(default_factory=dict)
     failed: list[SourceError] = field(default_factory=list)
@@ -343,6 +348,8 @@ class _Finder:
             file, head = spool_remote(store, item)
         else:
             file = self.describe_remote(store, item, head, explicit=explicit)
+            if self.on_head is not None and isinstance(head, bytes):
+                self.on_head(file, head)
         if isinstance(head, SourceError):
             self.failed.append(head)
         elif explicit:
