@@ -314,7 +314,8 @@ class _Finder:
                 if item.is_folder:
                     folders.append(item)
                 else:
-                    bases.add(parse_name(item.url).base)
+                    if self.rotated:
+                        bases.add(parse_name(item.url).base)
                     first[:] = first or [item]
                     yield item
 

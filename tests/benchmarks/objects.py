@@ -64,7 +64,7 @@ def plan_objects(url: str) -> dict[str, object]:
     stages.end("listing, heads, copies, years", n)
     n_requests = requests.n_requests - before
     tasks = plan_tasks(inputs, plan, settings)
-    stages.end("tasks", n)
+    stages.end("making tasks", n)
     n_units = sum(len(unit.pack("sawlog-growth")) > 0 for of in make_units(tasks) for unit in of)
     stages.end("packing", n)
     assert len(inputs.files) == n
