@@ -106,7 +106,9 @@ def unwrap_head(head: Head, asked: str, now: datetime) -> Head:
 
     ``asked`` is what ``--envelope`` says. A head that was cut has been looked at before that.
     """
-    if asked == "none" or head.dates is not None or (asked == "auto" and not may_be_wrapped(head)):
+    if head.dates is not None:
+        return replace(head, text=unwrap(head.text, head.envelope, now))
+    if asked == "none" or (asked == "auto" and not may_be_wrapped(head)):
         return head
     from pipeline.envelopes import find_envelope
 

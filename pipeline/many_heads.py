@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.errors import SourceError
 from pipeline.head import decode_head, read_heads, unwrap_head
-from pipeline.stamps import find_dates
+from pipeline.stamps import find_dates, first_stamp
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -81,4 +81,7 @@ def cut_head(head: Head, envelope: str, now: datetime) -> Head:
     seen = unwrap_head(head, envelope, now)
     line_end = head.text.find(b"\n", 0, KEPT_LINE_BYTES)
     n = max(KEPT_BYTES, line_end + 1 if line_end >= 0 else KEPT_LINE_BYTES)
-    return replace(seen, text=head.text[:n], dates=find_dates(seen, now))
+    dates = find_dates(seen, now)
+    if dates.first is not None and first_stamp(seen.text[:n]) is None:
+        return replace(seen, dates=dates, text=head.text)  # rare: `sawlog files` shows that stamp
+    return replace(seen, dates=dates, text=head.text[:n])
