@@ -492,21 +492,28 @@ def test_the_sizing_model_grows_as_it_should():
 
 
 def test_growth_is_measured_on_a_real_cluster():
-    """The benchmark runs, small; its figures have a sense."""
+    """The benchmark of splits runs, small; its figures have a sense."""
     import json
 
-    command = [
-        sys.executable,
-        "-m",
-        "tests.benchmarks.growth",
-        "--splits",
-        "300",
-        "--files",
-        "30000",
-    ]
+    command = [sys.executable, "-m", "tests.benchmarks.growth", "splits"]
+    command += ["--splits", "3000", "--each", "300"]
     told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    no_ops, many = map(json.loads, told.stdout.splitlines())
-    assert 300 == no_ops["splits"]
-    assert 0 < no_ops["scheduler_cpu_ms_a_split"]
-    assert 10_000 == many["units"]
-    assert 2 > many["packed_kb_a_unit"]
+    packed, each = map(json.loads, told.stdout.splitlines())
+    assert (3000, 1000) == (packed["splits"], packed["tasks"])
+    assert (300, 300) == (each["splits"], each["tasks"])
+    assert 0 < packed["scheduler_cpu_ms_a_split"] < each["scheduler_cpu_ms_a_split"]
+
+
+@pytest.mark.cluster
+def test_objects_are_planned_and_run_on_a_real_cluster():
+    """From a stand-in of a store, each asked once to plan and once to map; all lines are counted."""
+    import json
+
+    pytest.importorskip("s3fs")
+    command = [sys.executable, "-m", "tests.benchmarks.growth", "objects"]
+    command += ["--objects", "2500", "--run", "150"]
+    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    planned, ran = map(json.loads, told.stdout.splitlines())
+    assert (2500, 834) == (planned["objects"], planned["tasks"])
+    assert 1.01 > planned["requests_a_file"]
+    assert {"get": 300, "head": 1, "list": 2} == ran["requests"]

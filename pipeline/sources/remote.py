@@ -91,6 +91,15 @@ class Store:
         self._options = dict(options)
         self._connect()
 
+    @property
+    def fs(self) -> Any:
+        """The file system of fsspec."""
+        return self._fs
+
+    def path_of(self, url: str) -> str:
+        """Return what names an object of the same store there."""
+        return str(self._fs._strip_protocol(reveal_url(url, self._options)))  # noqa: SLF001
+
     def describe(self) -> RemoteFile:
         """Return the object that the URL names.
 

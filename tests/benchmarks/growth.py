@@ -29,7 +29,7 @@ from cluster.join import joined
 from pipeline.combine import Mapped, combine_files
 from pipeline.executors.distributed import SPLIT_EVERY, DistributedExecutor
 from pipeline.executors.tasks import Node, Tasks, tree
-from pipeline.executors.units import MAX_UNITS, Unit
+from pipeline.executors.units import Unit, count_units
 from pipeline.map import MapTask
 from pipeline.model import SourceFile, Split
 from pipeline.query import plan_jobs
@@ -122,7 +122,7 @@ def run_no_ops(
     return {
         "run": "each split a task" if is_each else "splits packed into tasks",
         "splits": n_splits,
-        "tasks": n_splits if is_each else -(-n_splits // -(-n_splits // MAX_UNITS)),
+        "tasks": n_splits if is_each else -(-n_splits // -(-n_splits // count_units(n_splits, 0))),
         "ms_a_split": round(1000 * seconds / n_splits, 3),
         "driver_cpu_ms_a_split": round(cpu_ms[0] / n_splits, 3),
         "scheduler_cpu_ms_a_split": round(cpu_ms[1] / n_splits, 3),

@@ -44,7 +44,7 @@ def endpoint(n_objects: int) -> Iterator[tuple[str, int]]:
 
 def plan_objects(url: str) -> dict[str, object]:
     """List and plan all objects as a run on a cluster does, and tell what each stage took."""
-    from pipeline.executors.units import make_units
+    from pipeline.executors.units import pack_splits
     from pipeline.inputs import find_inputs
     from pipeline.query import plan_jobs
     from pipeline.run import plan_tasks
@@ -65,7 +65,7 @@ def plan_objects(url: str) -> dict[str, object]:
     n_requests = requests.n_requests - before
     tasks = plan_tasks(inputs, plan, settings)
     stages.end("making tasks", n)
-    n_units = sum(len(unit.pack("sawlog-growth")) > 0 for of in make_units(tasks) for unit in of)
+    n_units = sum(len(unit.pack("sawlog-growth")) > 0 for of in pack_splits(tasks) for unit in of)
     stages.end("packing", n)
     assert len(inputs.files) == n
     return {
@@ -97,7 +97,7 @@ class _Stages:
 
 def run_objects(n_objects: int) -> dict[str, object]:
     """Run ``sawlog volume`` over so many objects on a scheduler and two workers."""
-    from pipeline.executors.units import MAX_UNITS
+    from pipeline.executors.units import count_units
 
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -128,10 +128,10 @@ def run_objects(n_objects: int) -> dict[str, object]:
         told = json.loads(account.read_text())
     assert told["files"] == n_objects, told["files"]
     assert told["lines"] == n_objects * LINES, told["lines"]
-    n_units = min(n_objects, -(-n_objects // -(-n_objects // MAX_UNITS)))
+    each = -(-n_objects // count_units(n_objects, told["stored_bytes"]))
     return {
         "objects": n_objects,
-        "tasks": n_units,
+        "tasks": -(-n_objects // each),
         "s": round(seconds, 1),
         "driver_cpu_us_a_file": round(1e6 * (usage.ru_utime + usage.ru_stime) / n_objects),
         **{
