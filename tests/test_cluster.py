@@ -477,15 +477,18 @@ def test_the_sizing_table_is_the_models():
 
 def test_the_sizing_model_grows_as_it_should():
     """Twice the cores, half the time; until something else bounds it, which is named."""
-    from cluster.sizing import Assumed, Measured, estimate
+    from cluster.sizing import Assumed, Measured, count_tasks, estimate
+    from pipeline.executors.units import count_units
 
-    measured, fast = Measured(10, 0.001, 0, 0), Assumed(worker_gb_a_s=1000, head_s=0)
+    measured, fast = Measured(10, 0.001, 0, 0, 0), Assumed(worker_gb_a_s=1000, head_s=0)
     one, two = (estimate(1, 1000, n, 8, measured, fast) for n in (4, 8))
     assert one.seconds == pytest.approx(2 * two.seconds)
     assert {"cores"} == {one.bound_by, two.bound_by}
-    assert "scheduler" == estimate(0.001, 100_000, 100, 8, measured, fast).bound_by
+    assert "scheduler" == estimate(0.01, 100_000, 100, 8, measured, fast).bound_by
     assert "network" == estimate(1, 1000, 10, 8, measured, Assumed(worker_gb_a_s=0.01)).bound_by
-    assert "listing" == estimate(0.01, 1_000_000, 100, 8, measured, Assumed()).bound_by
+    assert "planning" == estimate(0.01, 1_000_000, 100, 8, measured, Assumed()).bound_by
+    for files, gb in ((10, 1), (5000, 0.01), (5000, 3), (10**6, 5), (10**6, 1000)):
+        assert count_units(files, int(gb * 1e9)) == count_tasks(files, gb)
     # A file that is one split keeps one thread busy, however many there are.
     few = estimate(1, 4, 4, 8, measured, fast)
     assert few.seconds == pytest.approx(8 * one.seconds)
