@@ -345,12 +345,11 @@ class _Finder:
         self, store: Store, item: RemoteFile, head: bytes | SourceError, *, explicit: bool
     ) -> None:
         """Take in a file of a store, named or found, whose first bytes are known."""
-        if isinstance(head, SourceError) and head.kind == "no ranges":
+        is_spooled = isinstance(head, SourceError) and head.kind == "no ranges"
+        if is_spooled:
             file, head = spool_remote(store, item)
         else:
             file = self.describe_remote(store, item, head, explicit=explicit)
-            if self.on_head is not None and isinstance(head, bytes):
-                self.on_head(file, head)
         if isinstance(head, SourceError):
             self.failed.append(head)
         elif explicit:
@@ -359,6 +358,9 @@ class _Finder:
             self.skip(item.url, why)
         else:
             self.add(item.url, file)
+        if self.on_head is not None and self.files.get(item.url) is file and not is_spooled:
+            assert isinstance(head, bytes)
+            self.on_head(file, head)
 
     def find_in_store(self, store: Store, root: str, files: Iterable[RemoteFile]) -> None:
         """Take in files found in a folder of a store where they may be logs."""
