@@ -14,11 +14,12 @@ _VOLUME = Measured(
     # `sawlog volume` of 0.34 and 2 GB of text in 14 and 84 .gz files of 46 and 276 MB, one thread,
     # no index: 2.76 s of user and system time for 0.230 GB more.
     core_s_a_gb=12.0,
-    # `python -m tests.benchmarks.growth --splits 40000`: 1.14 ms of the scheduler's core a split,
-    # merges included, beside 0.70 ms of the driver's.
-    scheduler_s_a_task=0.00114,
-    # The same, `--files 100000`: 23 µs to make tasks of a file that is listed.
-    driver_s_a_file=0.000023,
+    # `python -m tests.benchmarks.growth splits`, 20,000 of them each a task: merges included.
+    scheduler_s_a_task=0.00041,
+    # `python -m tests.benchmarks.growth objects`: a million, listed, dated and made tasks of.
+    driver_s_a_file=0.00074,
+    # The same: `volume` of 50,000 objects of 2 KB, all that two workers used.
+    worker_s_a_file=0.0023,
     # `--cluster local` of one worker against threads, over a small file: 2 s.
     start_s=2.0,
 )

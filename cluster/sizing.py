@@ -4,8 +4,9 @@ A small model over measured figures (`cluster.figures`). Its assumptions:
 
 * All workers are as fast as the core that was measured, and have all of it.
 * The store gives as much as is asked, up to what the network of a worker carries.
-* What is serial is the listing, the looks at heads, and the scheduler's work for each task; the
-  last runs beside the mapping, and bounds it from below.
+* What is serial is the planning (listing, heads, years), on one core of the driver while it waits
+  for the store; and the scheduler's work for each task, which runs beside the mapping and bounds it
+  from below.
 * A merge costs little beside a map: partials of a day and process are small.
 """
 
@@ -29,7 +30,9 @@ class Measured:
     scheduler_s_a_task : float
         Of the scheduler's one core, for each task with its share of the merges.
     driver_s_a_file : float
-        Of the driver's one core: to list a file and make tasks of it.
+        Of the driver's one core: to list a file, read its head, find its years, make tasks of it.
+    worker_s_a_file : float
+        Of a worker's core, for each file whatever is in it.
     start_s : float
         From the command to the first split, on a cluster that runs.
     """
@@ -37,6 +40,7 @@ class Measured:
     core_s_a_gb: float
     scheduler_s_a_task: float
     driver_s_a_file: float
+    worker_s_a_file: float
     start_s: float
 
 
@@ -56,7 +60,7 @@ class Assumed:
 
     worker_gb_a_s: float = 1.0
     head_s: float = 0.03
-    heads_at_a_time: int = 16
+    heads_at_a_time: int = 64
     request_mb: int = 8
     usd_a_1000_gets: float = 0.0004
     usd_a_core_hour: float = 0.05
@@ -80,27 +84,35 @@ def estimate(
 
     Examples
     --------
-    >>> estimate(1, 1000, 10, 8, Measured(10, 0.001, 0.0001, 1), Assumed()).bound_by
+    >>> estimate(1, 1000, 10, 8, Measured(10, 0.001, 0.001, 0.001, 1), Assumed()).bound_by
     'cores'
     """
     gb = tb * 1000
-    # A .gz is one split at its first run; small ones share tasks: pipeline.executors.units.
-    tasks = min(files, 10_000)
+    tasks = count_tasks(files, gb)
+    core_s = gb * measured.core_s_a_gb + files * measured.worker_s_a_file
     parallel = {
-        "cores": gb * measured.core_s_a_gb / (workers * min(threads, max(1, tasks / workers))),
+        "cores": core_s / (workers * min(threads, max(1, tasks / workers))),
         "network": gb / (workers * assumed.worker_gb_a_s),
         "scheduler": tasks * measured.scheduler_s_a_task,
     }
     bound_by = max(parallel, key=lambda name: parallel[name])
-    listing = files * (measured.driver_s_a_file + assumed.head_s / assumed.heads_at_a_time)
-    seconds = measured.start_s + listing + parallel[bound_by]
-    if listing > parallel[bound_by]:
-        bound_by = "listing"
+    planning = files * max(measured.driver_s_a_file, assumed.head_s / assumed.heads_at_a_time)
+    seconds = measured.start_s + planning + parallel[bound_by]
+    if planning > parallel[bound_by]:
+        bound_by = "planning"
     # The listing gives a thousand names a request; a head each; then the bytes.
     requests = round(files / 1000 + files + max(files, gb * 1000 / assumed.request_mb))
     usd = requests / 1000 * assumed.usd_a_1000_gets
     usd += workers * threads * seconds / 3600 * assumed.usd_a_core_hour
     return Size(tasks, seconds, requests, usd, bound_by)
+
+
+def count_tasks(files: int, gb: float) -> int:
+    """Return the tasks of a run; a .gz is one split at its first one, small ones share tasks.
+
+    As `pipeline.executors.units.count_units` has it.
+    """
+    return min(files, 10_000, max(1_000, int(gb * 1e9) // (1 << 20)))
 
 
 def table(measured: Mapping[str, Measured], assumed: Assumed) -> str:

@@ -37,10 +37,10 @@ STDIN = "-"
 
 #: Lines in envelopes begin so: what has none of these needn't be looked at.
 _SIGNS = re.compile(
-    rb"^(?:\xef\xbb\xbf)?(?: *\{|__CURSOR=|\d{1,7} <\d|[^{\n]{0,200}\t\{"
-    rb"|\d{4}-\d\d-\d\dT\S{8,30} (?:std(?:out|err) |(?:<\d+>)?(?:\d )?(?:[A-Z][a-z]{2} |\d{4}-)))",
-    re.MULTILINE,
+    rb"\n(?:\xef\xbb\xbf)?(?: *\{|__CURSOR=|\d{1,7} <\d"
+    rb"|\d{4}-\d\d-\d\dT\S{8,30} (?:std(?:out|err) |(?:<\d+>)?(?:\d )?(?:[A-Z][a-z]{2} |\d{4}-)))"
 )
+_PREFIXED = re.compile(rb"\n[^{\n]{0,200}\t\{")
 
 
 class _Replayed(io.RawIOBase):
@@ -95,14 +95,19 @@ def stdin_stream() -> BinaryIO:
 
 def may_be_wrapped(head: Head) -> bool:
     """Tell whether anything in a head looks like an envelope."""
-    return _SIGNS.search(head.text) is not None
+    text = b"\n" + head.text
+    return _SIGNS.search(text) is not None or (
+        b"\t{" in text and _PREFIXED.search(text) is not None
+    )
 
 
 def unwrap_head(head: Head, asked: str, now: datetime) -> Head:
     """Return a head as the scan will see it: with what its lines stand in, and without it.
 
-    ``asked`` is what ``--envelope`` says.
+    ``asked`` is what ``--envelope`` says. A head that was cut has been looked at before that.
     """
+    if head.dates is not None:
+        return replace(head, text=unwrap(head.text, head.envelope, now))
     if asked == "none" or (asked == "auto" and not may_be_wrapped(head)):
         return head
     from pipeline.envelopes import find_envelope
@@ -193,22 +198,51 @@ def read_head(file: SourceFile) -> Head:
         It can't be opened.
     """
     if file.url == STDIN:
-        stored_head = stdin_head()
-        compression = detect(stored_head)
         # A pipe can be read but once: its head is decoded from the bytes at hand.
-        reader = get_codec(compression).open(io.BytesIO(stored_head), None)
-    else:
-        with open_stored(file) as stored:
-            try:
-                stored_head = read_full(
-                    stored, min(HEAD_BYTES, HEAD_BYTES if file.size is None else file.size)
-                )
-            except OSError as error:
-                raise source_error(file.url, error) from error
-        compression = detect(stored_head)
-        if compression == "plain":
-            return Head(compression, stored_head)
-        reader = open_plain(file, compression)
+        stored_head = stdin_head()
+        return _decode(detect(stored_head), stored_head, None)
+    with open_stored(file) as stored:
+        try:
+            stored_head = read_full(
+                stored, min(HEAD_BYTES, HEAD_BYTES if file.size is None else file.size)
+            )
+        except OSError as error:
+            raise source_error(file.url, error) from error
+    compression = detect(stored_head)
+    if compression == "plain":
+        return Head(compression, stored_head)
+    text = _first_bytes(open_plain(file, compression))
+    return Head(compression, text, _gzip_mtime(compression, stored_head))
+
+
+def decode_head(file: SourceFile, stored_head: bytes) -> Head:
+    """Return what `read_head` does, of a file whose first stored bytes are known.
+
+    Parameters
+    ----------
+    stored_head : bytes
+        All of a short file, ``HEAD_BYTES`` of a longer one.
+
+    Raises
+    ------
+    SourceError
+        They don't suffice, and the file can't be opened.
+    """
+    is_all = file.size == len(stored_head)
+    head = _decode(detect(stored_head), stored_head, file.size if is_all else None)
+    # Of some a block is larger than what was read.
+    return head if is_all or len(head.text) == HEAD_BYTES else read_head(file)
+
+
+def _decode(compression: str, stored_head: bytes, size: int | None) -> Head:
+    if compression == "plain":
+        return Head(compression, stored_head)
+    text = _first_bytes(get_codec(compression).open(io.BytesIO(stored_head), size))
+    return Head(compression, text, _gzip_mtime(compression, stored_head))
+
+
+def _first_bytes(reader: PlainReader) -> bytes:
+    """Return the first plain bytes, as far as they can be decoded; close the reader."""
     text = bytearray(HEAD_BYTES)
     length = 0
     with reader:
@@ -217,7 +251,7 @@ def read_head(file: SourceFile) -> Head:
                 length += n
         except DamageError:
             pass
-    return Head(compression, bytes(text[:length]), _gzip_mtime(compression, stored_head))
+    return bytes(memoryview(text)[:length])
 
 
 def read_tail(file: SourceFile, compression: str) -> bytes:

@@ -66,12 +66,13 @@ def find_inputs(arguments: Sequence[str], settings: Settings, *, needs_all: bool
     SourceError
         Not one argument could be read.
     """
-    from pipeline.head import read_heads
+    from pipeline.many_heads import Heads
 
-    listed = list_sources(arguments, settings, needs_all=needs_all)
+    heads = Heads(settings.envelope, settings.now)
+    listed = list_sources(arguments, settings, needs_all=needs_all, on_head=heads.take)
     account = listed.account
     files: list[tuple[SourceFile, Head]] = []
-    for file, head in read_heads(listed.files):
+    for file, head in heads.read(listed.files):
         if isinstance(head, SourceError):
             account.damaged.append(Damage(head.url, head.kind, detail=head.detail))
         else:
@@ -94,6 +95,7 @@ def list_sources(
     *,
     needs_all: bool = False,
     is_known: Callable[[SourceFile], bool] = lambda _: False,
+    on_head: Callable[[SourceFile, bytes], None] | None = None,
 ) -> Listed:
     """List the source files, in rotation order, without reading them.
 
@@ -101,7 +103,7 @@ def list_sources(
     ----------
     needs_all : bool
         As for `find_inputs`.
-    is_known : callable, optional
+    is_known, on_head : callable, optional
         As for `pipeline.source.find_sources`.
 
     Raises
@@ -133,6 +135,7 @@ def list_sources(
             options=settings.storage_options,
             stdin=lambda: (stdin_head(), stack.enter_context(stdin_stream())),
             is_known=is_known,
+            on_head=on_head,
         )
     account = Account()
     account.skipped = [{"file": url, "why": why} for url, why in listing.skipped]

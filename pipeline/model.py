@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from datetime import date, datetime
     from mmap import mmap
 
+    from pipeline.stamps import Evidence, YearlessStamp
+
 #: A line longer than this many plain bytes is counted whole and its text cut here.
 MAX_LINE_BYTES = 1 << 20
 
@@ -95,6 +97,25 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
+class HeadDates:
+    """What the stamps of a head tell.
+
+    Attributes
+    ----------
+    first : YearlessStamp, datetime or None
+        The stamp of the first line that has one.
+    evidence : Evidence or None
+        Of the year, see `pipeline.stamps.find_evidence`.
+    has_years : bool
+        A stamp carries its year.
+    """
+
+    first: YearlessStamp | datetime | None
+    evidence: Evidence | None
+    has_years: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Head:
     """What the first bytes of a source file tell; read once, at planning.
 
@@ -110,6 +131,8 @@ class Head:
         What the lines of the file stand in; then ``text`` is what was taken out of it.
     wrapped : datetime or None
         The latest time that these envelopes tell.
+    dates : HeadDates or None
+        What all of the text told, where only its begin was kept: see `pipeline.many_heads`.
     """
 
     compression: str
@@ -117,6 +140,7 @@ class Head:
     gzip_mtime: int = 0
     envelope: Found | None = None
     wrapped: datetime | None = None
+    dates: HeadDates | None = None
 
 
 @dataclass(frozen=True, slots=True)

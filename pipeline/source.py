@@ -92,6 +92,7 @@ def find_sources(
     options: Mapping[str, str] = MappingProxyType({}),
     stdin: Callable[[], tuple[bytes, BinaryIO]] | None = None,
     is_known: Callable[[SourceFile], bool] = lambda _: False,
+    on_head: Callable[[SourceFile, bytes], None] | None = None,
 ) -> Listing:
     """Find the source files that the arguments name.
 
@@ -111,6 +112,9 @@ def find_sources(
         tar, plain or compressed, its members are listed for ``-``. Called only if ``-`` is named.
     is_known : callable, optional
         Tells whether a file was read before, as it is listed: then it is not looked into.
+    on_head : callable, optional
+        Told of each object of a store with its first 64 KiB, all of it where it is shorter: they
+        were read to see whether it may be a log, and needn't be asked for again.
 
     Raises
     ------
@@ -125,7 +129,7 @@ def find_sources(
             argument, hidden = hide_secrets(argument)  # noqa: PLW2901
             secrets |= hidden
         shown.append(argument)
-    finder = _Finder(tuple(sorted({**options, **secrets}.items())), rotated, is_known)
+    finder = _Finder(tuple(sorted({**options, **secrets}.items())), rotated, is_known, on_head)
     for argument in shown:
         if argument == STDIN and stdin is not None:
             finder.find_stdin(*stdin())
@@ -158,6 +162,7 @@ class _Finder:
     options: tuple[tuple[str, str], ...]
     rotated: bool
     is_known: Callable[[SourceFile], bool] = lambda _: False
+    on_head: Callable[[SourceFile, bytes], None] | None = None
     files: dict[object, SourceFile] = field(default_factory=dict)
     skipped: dict[str, tuple[object, str]] = field(default_factory=dict)
     failed: list[SourceError] = field(default_factory=list)
@@ -318,7 +323,8 @@ class _Finder:
                 if item.is_folder:
                     folders.append(item)
                 else:
-                    bases.add(parse_name(item.url).base)
+                    if self.rotated:
+                        bases.add(parse_name(item.url).base)
                     first[:] = first or [item]
                     if not self.add_known(item, explicit=True):
                         yield item
@@ -357,7 +363,8 @@ class _Finder:
         self, store: Store, item: RemoteFile, head: bytes | SourceError, *, explicit: bool
     ) -> None:
         """Take in a file of a store, named or found, whose first bytes are known."""
-        if isinstance(head, SourceError) and head.kind == "no ranges":
+        is_spooled = isinstance(head, SourceError) and head.kind == "no ranges"
+        if is_spooled:
             file, head = spool_remote(store, item)
         else:
             file = self.describe_remote(store, item, head, explicit=explicit)
@@ -369,6 +376,9 @@ class _Finder:
             self.skip(item.url, why)
         else:
             self.add(item.url, file)
+        if self.on_head is not None and self.files.get(item.url) is file and not is_spooled:
+            assert isinstance(head, bytes)
+            self.on_head(file, head)
 
     def find_in_store(self, store: Store, root: str, files: Iterable[RemoteFile]) -> None:
         """Take in files found in a folder of a store where they may be logs."""

@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Protocol
 
 from pipeline.rotation import group_sets, newest_first
-from pipeline.stamps import first_stamp, is_credible, last_stamp, parse_stamp
+from pipeline.stamps import first_stamp, has_years, is_credible, last_stamp
 from pipeline.yearless import from_unix, later_by, resolve_stamp
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def provably_outside(
     outside = {}
     for file, head in files:
         anchor = anchors[file.url]
-        first = first_stamp(head.text)
+        first = head.dates.first if head.dates else first_stamp(head.text)
         end = _latest_possible(file, head, anchor)
         if since and end and later_by(end, _SLACK) < since:
             outside[file.url] = f"ends by {end:%Y-%m-%d}, before --since"
@@ -205,7 +205,6 @@ def _latest_possible(file: SourceFile, head: Head, anchor: Anchor) -> datetime |
     """Return the time that no line of the file can be later than; None where nothing says."""
     written = from_unix(file.mtime or 0)
     bounds = [later_by(written, _SLACK)] if written and is_credible(written, written) else []
-    stamps = (parse_stamp(line) for line in head.text.split(b"\n"))
-    if not any(isinstance(stamp, datetime) for stamp in stamps):
+    if not (head.dates.has_years if head.dates else has_years(head.text)):
         bounds.append(anchor.limit)
     return min(bounds, default=None)

@@ -151,7 +151,8 @@ def anchor_of_path(place: Place) -> Anchor | None:
 
 def _best_anchor(file: SourceFile, head: Head, newer: Anchor | None, now: datetime) -> Anchor:
     """Return the anchor by the best evidence there is."""
-    if found := find_evidence(head.text, now):
+    found = head.dates.evidence if head.dates else find_evidence(head.text, now)
+    if found:
         return Anchor(
             min(found.time + _HALF_YEAR, max(found.time, now) + _SLACK), found.kind, is_guess=False
         )
@@ -185,7 +186,7 @@ def _bound_by_first_lines(tier: Sequence[tuple[Head, Anchor]]) -> Anchor | None:
     """Return what the first lines of a tier say about older files; None without a stamp."""
     bounds = []
     for head, anchor in tier:
-        if stamp := first_stamp(head.text):
+        if stamp := head.dates.first if head.dates else first_stamp(head.text):
             first = resolve_stamp(stamp, anchor.limit)
             bounds.append(Anchor(later_by(first, _SLACK), "next file", anchor.is_guess))
     return max(bounds, key=lambda anchor: anchor.limit, default=None)

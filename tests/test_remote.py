@@ -237,6 +237,18 @@ def test_short_answers_are_asked_for_again_and_damage_names_its_range(monkeypatc
     fetch._given_up.clear()
 
 
+def test_the_oldest_heads_are_forgotten(monkeypatch):
+    """Where there are more than may be kept."""
+    monkeypatch.setattr(ranged, "_MAX_KEPT_BYTES", 250)
+    ranged.forget_heads()
+    for k in range(4):
+        ranged.keep_head(k, b"x" * 100)
+        ranged.keep_head(k, b"y" * 100)
+
+    assert [None, None, b"x" * 100, b"x" * 100] == [*map(ranged.kept_head, range(4))]
+    ranged.forget_heads()
+
+
 # --- listings
 
 

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -314,6 +315,76 @@ def test_equal_etags_are_equal_content_without_reading(sawlog, s3, demo):
 
 
 # --- SFTP
+
+
+def test_heads_of_many_objects_come_past_the_client(s3, demo):
+    """Signed as the server checks it, whatever the key; what is wrong is left to the client."""
+    from pipeline.sources.heads import QuickHeads
+    from pipeline.sources.remote import Store
+
+    client = s3.client()
+    names = ["a b", "a+b", "ü", "a%20b", "(1)", "~x", "a=b&c", "q", "."]
+    for k, name in enumerate(names):
+        client.pipe_file(f"logs/odd/{name}.log", b"Dec 30 00:00:00 a b: %d\n" % k * 5000)
+    options = {"endpoint_url": s3.url, "key": stores.KEY, "secret": stores.SECRET}
+    store = Store("s3://logs/odd/*", tuple(sorted(options.items())))
+    files = list(store.find())
+    changed = replace(files[-1], mark='ETag:"0123"')
+    gone = replace(files[0], path="logs/odd/gone")
+
+    got = list(QuickHeads(store.fs, 1000).read([*files, changed, gone]))
+
+    assert len(names) == len(files)
+    for file, head in got[: len(names)]:
+        assert client.cat_file(file.path, start=0, end=1000) == head, file.path
+    assert [(changed, None), (gone, None)] == got[len(names) :]
+    told = dict(store.read_heads([changed, files[0], gone]))
+    assert ["changed", "changed"] == [told[one].kind for one in (changed, gone)]
+    assert isinstance(told[files[0]], bytes)
+    client.rm("logs/odd", recursive=True)
+
+
+def test_small_objects_are_asked_for_together_before_they_are_read(s3):
+    """Then opening and reading them asks for nothing; another store's are left alone."""
+    from pipeline.model import SourceFile
+    from pipeline.sources import ranged
+    from pipeline.sources.fetch import requests
+    from pipeline.sources.heads import prefetch
+    from pipeline.sources.opening import open_stored
+    from pipeline.sources.remote import Store
+
+    client = s3.client()
+    for k in range(20):
+        client.pipe_file(f"logs/small/{k:02}.log", b"%d\n" % k * 1000)
+    pairs = {"endpoint_url": s3.url, "key": stores.KEY, "secret": stores.SECRET}
+    options = tuple(sorted(pairs.items()))
+    found = Store("s3://logs/small/*", options).find()
+    files = [SourceFile(f.url, f.size, f.mtime, options=options, mark=f.mark) for f in found]
+    ranged.forget_heads()
+
+    before = requests.n_requests
+    prefetch([*files, SourceFile("/var/log/none", 10)])
+    assert len(files) == 20 == requests.n_requests - before
+    for k, file in enumerate(files):
+        with open_stored(file) as stored:
+            assert b"%d\n" % k * 1000 == stored.read()
+    assert 20 == requests.n_requests - before
+    client.rm("logs/small", recursive=True)
+
+
+def test_a_store_that_refuses_is_asked_a_few_times_in_the_quick_way(s3, demo):
+    """Then as ever."""
+    from pipeline.sources import heads
+    from pipeline.sources.remote import Store
+
+    options = {"endpoint_url": s3.url, "key": stores.KEY, "secret": stores.SECRET}
+    store = Store("s3://logs/mx1/maillog.1", tuple(sorted(options.items())))
+    (file,) = store.find()
+    quick = heads.QuickHeads(store.fs, 1000)
+    missing = [replace(file, path=f"logs/mx1/gone-{k}") for k in range(100)]
+
+    assert [None] * 100 == [head for _, head in quick.read(missing)]
+    assert [None] == [head for _, head in quick.read([file])]
 
 
 @pytest.fixture(scope="module")

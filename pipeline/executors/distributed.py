@@ -14,7 +14,7 @@ from pipeline.errors import ClusterError
 from pipeline.executors import on_worker
 from pipeline.executors.fitness import check_sources, check_workers
 from pipeline.executors.tasks import Node, Tasks, tree
-from pipeline.executors.units import Unit, make_units
+from pipeline.executors.units import Unit, pack_splits
 from pipeline.model import Damage
 from pipeline.shuffle import count_partitions
 
@@ -53,7 +53,7 @@ class DistributedExecutor:
         on_done: Callable[[Mapped], None],
     ) -> Mapped:
         """See `pipeline.executors.Executor.reduce`; ``on_done`` is told counts, no partials."""
-        units = make_units(files)
+        units = pack_splits(files)
         with self._run(files, plan) as (run, tasks, client):
             progress = _Progress([unit for of_file in units for unit in of_file], on_done)
             client.subscribe_topic(run, progress.take)

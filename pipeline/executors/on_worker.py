@@ -22,6 +22,7 @@ from pipeline.executors.units import Unit, unpack_unit
 from pipeline.map import map_split
 from pipeline.model import Damage
 from pipeline.source import limit_read_rate
+from pipeline.sources.heads import prefetch
 from pipeline.sources.secrets import scrub
 from pipeline.stitch import Fragments, stitch_all
 from pipeline.task import CancelledError, begin_run
@@ -170,6 +171,9 @@ def map_unit(packed: bytes) -> Mapped:
     """Map the splits of a unit, one after the other, and merge them as `inline` does."""
     name, unit = unpack_unit(packed)
     run = _find_run(name)
+    if len(unit.files) > 1:
+        with suppress(Exception):  # mapping will say what is wrong
+            prefetch([of_file[0].split.file for of_file in unit.files])
     merged: Mapped | None = None
     told = []
     for f, tasks in enumerate(unit.files):

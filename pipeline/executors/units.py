@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 #: Tasks of a run at most: a scheduler takes a millisecond or two for each.
 MAX_UNITS = 10_000
+#: So many tasks keep any cluster busy with what is small; from there on each has so many stored
+#: bytes, where there are as many: a task costs as much as a quarter of that does.
+ENOUGH_UNITS, UNIT_BYTES = 1_000, 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +57,19 @@ def unpack_unit(packed: bytes) -> tuple[str, Unit]:
     return run, unit
 
 
-def make_units(files: Sequence[Sequence[MapTask]], max_units: int = MAX_UNITS) -> list[list[Unit]]:
-    """Make at most about ``max_units`` units of all splits.
+def count_units(n_splits: int, stored_bytes: int) -> int:
+    """Return how many units there are at most, for so many splits of so many bytes."""
+    return min(n_splits, MAX_UNITS, max(ENOUGH_UNITS, stored_bytes // UNIT_BYTES))
+
+
+def pack_splits(files: Sequence[Sequence[MapTask]]) -> list[list[Unit]]:
+    """Make the units of a run; see `make_units`."""
+    stored_bytes = sum(of_file[0].split.file.size or 0 for of_file in files)
+    return make_units(files, count_units(sum(map(len, files)), stored_bytes))
+
+
+def make_units(files: Sequence[Sequence[MapTask]], max_units: int) -> list[list[Unit]]:
+    """Make at most about ``max_units`` units of all splits; see `count_units`.
 
     Returns
     -------

@@ -52,12 +52,15 @@ def pool() -> ThreadPoolExecutor:
 
 
 def keep_head(key: object, head: bytes) -> None:
-    """Keep the begin of an object, as long as there aren't too many."""
+    """Keep the begin of an object; the oldest are forgotten where there are too many."""
     global _n_kept  # noqa: PLW0603
     with _lock:
-        if key not in _heads and _n_kept + len(head) <= _MAX_KEPT_BYTES:
-            _heads[key] = head
-            _n_kept += len(head)
+        if key in _heads:
+            return
+        _heads[key] = head
+        _n_kept += len(head)
+        while _n_kept > _MAX_KEPT_BYTES:
+            _n_kept -= len(_heads.pop(next(iter(_heads))))
 
 
 def kept_head(key: object) -> bytes | None:

@@ -28,6 +28,7 @@ from pipeline.sources.ways import Way, choose_way
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
+    from concurrent.futures import Future
 
 _TIME_KEYS = (
     "mtime",
@@ -91,9 +92,13 @@ class Store:
         self._connect()
 
     @property
-    def connection(self) -> tuple[Any, str]:
-        """The file system, and the URL's path in it."""
-        return self._fs, self._path
+    def fs(self) -> Any:
+        """The file system of fsspec."""
+        return self._fs
+
+    def path_of(self, url: str) -> str:
+        """Return what names an object of the same store there."""
+        return str(self._fs._strip_protocol(reveal_url(url, self._options)))  # noqa: SLF001
 
     def describe(self) -> RemoteFile:
         """Return the object that the URL names.
@@ -161,15 +166,22 @@ class Store:
         self, files: Iterable[RemoteFile]
     ) -> Iterator[tuple[RemoteFile, bytes | SourceError]]:
         """Yield each file with its first bytes, or what prevents it; many are asked for at once."""
-        ahead: deque[tuple[RemoteFile, Any]] = deque()
-        for file in files:
-            ahead.append((file, ranged.pool().submit(self._read_head, file)))
+        from pipeline.sources.heads import QuickHeads
+
+        answers: Iterator[tuple[RemoteFile, bytes | None]] = ((file, None) for file in files)
+        if QuickHeads.is_for(self._fs):
+            answers = QuickHeads(self._fs, ranged.HEAD_BYTES).read(files)
+        ahead: deque[tuple[RemoteFile, bytes | Future[bytes | SourceError]]] = deque()
+        for file, head in answers:
+            if head is not None:
+                ranged.keep_head((file.url, file.size, file.mark), head)
+            ahead.append(
+                (file, ranged.pool().submit(self._read_head, file) if head is None else head)
+            )
             if len(ahead) == _HEADS_AHEAD:
-                first, answer = ahead.popleft()
-                yield first, answer.result()
+                yield _arrived(*ahead.popleft())
         while ahead:
-            first, answer = ahead.popleft()
-            yield first, answer.result()
+            yield _arrived(*ahead.popleft())
 
     def open(
         self, size: int, mtime: float | None, mark: str | None, span: tuple[int, int] = (0, 0)
@@ -287,6 +299,12 @@ class Store:
         if not before.endswith(own):
             return str(self._fs.unstrip_protocol(path))
         return before.removesuffix(own) + path + chain + below
+
+
+def _arrived(
+    file: RemoteFile, head: bytes | Future[bytes | SourceError]
+) -> tuple[RemoteFile, bytes | SourceError]:
+    return file, head if isinstance(head, bytes) else head.result()
 
 
 def as_source_error(

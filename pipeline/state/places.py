@@ -311,7 +311,8 @@ def open_place(url: str, options: Mapping[str, str]) -> Place:
     from pipeline.sources.remote import Store
 
     try:
-        fs, root = Store(url, tuple(options.items())).connection
+        store = Store(url, tuple(options.items()))
+        fs, root = store.fs, store.path_of(url)
     except (SourceError, UsageError) as error:
         raise StateError(str(error)) from None
     return (S3Place if hasattr(type(fs), "call_s3") else StorePlace)(fs, root, options)

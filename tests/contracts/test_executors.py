@@ -191,7 +191,6 @@ def test_what_is_behind_damage_is_left_out_wherever_it_was_cut(executor, demo, t
 def test_many_small_files_share_tasks(executor, tmp_path, monkeypatch):
     """A run has a bounded number of tasks, however many files there are."""
     monkeypatch.setattr(units, "MAX_UNITS", 10)
-    monkeypatch.setattr(units.make_units, "__defaults__", (10,))
     order = random.Random(7)
     for k in range(60):
         lines = [
