@@ -81,7 +81,7 @@ def cut_head(head: Head, envelope: str, now: datetime) -> Head:
     seen = unwrap_head(head, envelope, now)
     line_end = head.text.find(b"\n", 0, KEPT_LINE_BYTES)
     n = max(KEPT_BYTES, line_end + 1 if line_end >= 0 else KEPT_LINE_BYTES)
-    dates = find_dates(seen, now)
+    dates = seen.dates or find_dates(seen.text, now)
     if dates.first is not None and first_stamp(seen.text[:n]) is None:
         return replace(seen, dates=dates, text=head.text)  # rare: `sawlog files` shows that stamp
     return replace(seen, dates=dates, text=head.text[:n])

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from datetime import date, datetime
     from mmap import mmap
 
-    from pipeline.stamps import Evidence, YearlessStamp
+    from pipeline.stamps import HeadDates
 
 #: A line longer than this many plain bytes is counted whole and its text cut here.
 MAX_LINE_BYTES = 1 << 20
@@ -94,25 +94,6 @@ class Found:
 
     envelope: Envelope
     share: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class HeadDates:
-    """What the stamps of a head tell.
-
-    Attributes
-    ----------
-    first : YearlessStamp, datetime or None
-        The stamp of the first line that has one.
-    evidence : Evidence or None
-        Of the year, see `pipeline.stamps.find_evidence`.
-    has_years : bool
-        A stamp carries its year.
-    """
-
-    first: YearlessStamp | datetime | None
-    evidence: Evidence | None
-    has_years: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,7 +48,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from pipeline.sources.archives import Archive, Member
-    from pipeline.sources.remote import RemoteFile, Store
+    from pipeline.sources.objects import RemoteFile
+    from pipeline.sources.remote import Store
 
 __all__ = [
     "Listing",

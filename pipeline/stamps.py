@@ -10,12 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
-from pipeline.model import HeadDates
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from pipeline.model import Head
 
 #: Postfix gives up on a message after this time: so long may a line follow its queue id's birth.
 MAXIMAL_QUEUE_LIFETIME = timedelta(days=5)
@@ -85,6 +81,25 @@ class Evidence:
 
     time: datetime
     kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class HeadDates:
+    """What the stamps of a head tell.
+
+    Attributes
+    ----------
+    first : YearlessStamp, datetime or None
+        The stamp of the first line that has one.
+    evidence : Evidence or None
+        Of the year, see `find_evidence`.
+    has_years : bool
+        A stamp carries its year.
+    """
+
+    first: YearlessStamp | datetime | None
+    evidence: Evidence | None
+    has_years: bool
 
 
 def parse_stamp(line: bytes) -> YearlessStamp | datetime | None:
@@ -213,13 +228,9 @@ def _lines_with(sign: re.Pattern[bytes], text: bytes) -> Iterator[bytes]:
         yield text[begin : end if end >= 0 else len(text)]
 
 
-def find_dates(head: Head, now: datetime) -> HeadDates:
+def find_dates(text: bytes, now: datetime) -> HeadDates:
     """Return what the stamps of a head tell; see `find_evidence`."""
-    if head.dates is not None:
-        return head.dates
-    return HeadDates(
-        first_stamp(head.text), find_evidence(head.text, now), has_years=has_years(head.text)
-    )
+    return HeadDates(first_stamp(text), find_evidence(text, now), has_years=has_years(text))
 
 
 def has_years(text: bytes) -> bool:

@@ -22,7 +22,7 @@ from pipeline.executors.units import Unit, unpack_unit
 from pipeline.map import map_split
 from pipeline.model import Damage
 from pipeline.source import limit_read_rate
-from pipeline.sources.heads import prefetch
+from pipeline.sources.prefetch import prefetch
 from pipeline.sources.secrets import scrub
 from pipeline.stitch import Fragments, stitch_all
 from pipeline.task import CancelledError, begin_run

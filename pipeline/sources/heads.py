@@ -19,11 +19,10 @@ from pipeline.sources.fetch import requests
 from pipeline.sources.rate import read_rate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
     from concurrent.futures import Future
 
-    from pipeline.model import SourceFile
-    from pipeline.sources.remote import RemoteFile
+    from pipeline.sources.objects import RemoteFile
 
 #: Objects that are asked for together, such batches that are under way, and requests at a time.
 _BATCH, _BATCHES_AHEAD, _AT_A_TIME = 64, 3, 64
@@ -31,33 +30,6 @@ _BATCH, _BATCHES_AHEAD, _AT_A_TIME = 64, 3, 64
 _MAX_FAILURES = 10
 #: Stands for the key in the call that is prepared.
 _ANY_KEY = "sawlog-any-key"
-
-
-def prefetch(files: Sequence[SourceFile]) -> None:
-    """Ask for all of small objects that are about to be read, so that they are at hand then.
-
-    What does not come is asked for again when it is opened.
-    """
-    from pipeline.sources import ranged
-    from pipeline.sources.remote import RemoteFile, Store
-
-    small = [
-        file
-        for file in files
-        if file.url.startswith(("s3://", "s3a://")) and 0 < (file.size or 0) <= ranged.HEAD_BYTES
-    ]
-    if len(small) < 2:
-        return
-    store = Store(small[0].url, small[0].options)
-    if not QuickHeads.is_for(store.fs):
-        return
-    wanted = (
-        RemoteFile(one.url, store.path_of(one.url), one.size, one.mtime, mark=one.mark)
-        for one in small
-    )
-    for file, stored in QuickHeads(store.fs, ranged.HEAD_BYTES).read(wanted):
-        if stored is not None:
-            ranged.keep_head((file.url, file.size, file.mark), stored)
 
 
 class QuickHeads:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import threading
 from collections import deque
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from difflib import get_close_matches
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
@@ -23,6 +21,7 @@ from pipeline.sources.fetch import (
     say,
 )
 from pipeline.sources.listing import Lister, has_magic
+from pipeline.sources.objects import RemoteFile, change_time
 from pipeline.sources.secrets import reveal_url, scrub, typed_options
 from pipeline.sources.ways import Way, choose_way
 
@@ -30,15 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from concurrent.futures import Future
 
-_TIME_KEYS = (
-    "mtime",
-    "LastModified",
-    "last_modified",
-    "Last-Modified",
-    "modified",
-    "updated",
-    "created",
-)
 #: Heads of objects that are asked for at a time.
 _HEADS_AHEAD = 48
 #: Who waits for a listing waits for a person: a store that is away is told sooner.
@@ -58,21 +48,6 @@ _PACKAGES = {
 
 
 _lock = threading.Lock()
-
-
-@dataclass(frozen=True, slots=True)
-class RemoteFile:
-    """An object of a store: its URL, what names it in the store, and what the store tells.
-
-    ``mark`` is its version or ETag, None where the store has none.
-    """
-
-    url: str
-    path: str
-    size: int | None
-    mtime: float | None
-    is_folder: bool = False
-    mark: str | None = None
 
 
 class Store:
@@ -367,27 +342,3 @@ def _unknown_protocol(url: str) -> UsageError:
     return UsageError(
         f"{url}: no store is known as {name}://.{hint} Any protocol of fsspec will do."
     )
-
-
-def change_time(info: dict[str, Any]) -> float | None:
-    """Return when a store says that an object was last changed, in Unix seconds."""
-    for key in _TIME_KEYS:
-        value = info.get(key)
-        if isinstance(value, str):
-            value = _parse_time(value)
-        if isinstance(value, datetime):
-            return (value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp()
-        if isinstance(value, (int, float)) and value > 0:
-            return float(value)
-    return None
-
-
-def _parse_time(text: str) -> datetime | None:
-    from email.utils import parsedate_to_datetime
-
-    for parse in (datetime.fromisoformat, parsedate_to_datetime):
-        try:
-            return parse(text)
-        except ValueError:
-            continue
-    return None

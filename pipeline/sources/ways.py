@@ -102,7 +102,7 @@ class _Check:
         self._mark = mark
 
     def __call__(self, fs: Any, get: Callable[[int, int], bytes]) -> None:
-        from pipeline.sources.remote import change_time
+        from pipeline.sources.objects import change_time
 
         if self._mark is None and self._mtime is None:
             return

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pipeline.model import SourceFile
     from pipeline.settings import Settings
     from pipeline.trace.run import Traced
-    from pipeline.trace.search import Row
+    from pipeline.trace.sessions import Row
 
 _README = """\
 What was found in logs of mail, and where. Made by: {command}

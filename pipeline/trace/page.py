@@ -15,7 +15,7 @@ from pipeline.trace.show import line_text, tell_message, where
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from pipeline.trace.search import Row
+    from pipeline.trace.sessions import Row
     from pipeline.trace.story import Message, Story
 
 _STYLE = """

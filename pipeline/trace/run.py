@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from pipeline.settings import Settings
     from pipeline.task import MapTask
     from pipeline.trace.query import Queries
-    from pipeline.trace.search import Found, Needle, Row
-    from pipeline.trace.sessions import Session
+    from pipeline.trace.search import Found, Needle
+    from pipeline.trace.sessions import Row, Session
 
 #: More queue ids than this are not looked for one by one in the second pass.
 MAX_IDS = 200

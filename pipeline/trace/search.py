@@ -13,7 +13,7 @@ from pipeline.kernels.find import Finder, count_lines
 from pipeline.model import Block
 from pipeline.scan import LineCounts, LineScanner
 from pipeline.task import make_peeler, open_task
-from pipeline.trace.sessions import Session, Sessions, session_of
+from pipeline.trace.sessions import Row, Session, Sessions, Span, session_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -48,10 +48,7 @@ _FOUND = 4
 #: Blocks are small, so that what was read is still in the processor's cache when it is searched.
 BLOCK_BYTES = 4 << 20
 
-Row = dict[str, Any]
 Needle = tuple[bytes, bool]
-#: Begin and end of a line in a block.
-Span = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)

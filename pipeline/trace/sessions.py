@@ -10,8 +10,10 @@ from pipeline.model import Block
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from pipeline.trace.search import Row, Span
-
+#: A parsed line: `pipeline.trace.search.COLUMNS`, and where it stands.
+Row = dict[str, Any]
+#: Begin and end of a line in a block.
+Span = tuple[int, int]
 #: Host, process and pid of a session.
 Session = tuple[object, object, object]
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from pipeline.trace.search import Row
+    from pipeline.trace.sessions import Row
     from pipeline.trace.story import Message, Story
 
 

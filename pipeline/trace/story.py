@@ -12,7 +12,7 @@ from pipeline.trace.sessions import session_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from pipeline.trace.search import Row
+    from pipeline.trace.sessions import Row
 
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  # times as written
 #: A line that names another message stands at most so long before that one's first line.
