@@ -349,7 +349,7 @@ def test_small_objects_are_asked_for_together_before_they_are_read(s3):
     from pipeline.model import SourceFile
     from pipeline.sources import ranged
     from pipeline.sources.fetch import requests
-    from pipeline.sources.heads import prefetch
+    from pipeline.sources.prefetch import prefetch
     from pipeline.sources.opening import open_stored
     from pipeline.sources.remote import Store
 
