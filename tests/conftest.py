@@ -6,14 +6,17 @@ import io
 import os
 import sys
 from dataclasses import dataclass
+from datetime import date
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, settings
 
 from pipeline import duck
 from pipeline.cli import run_command_line
 from pipeline.demo import make_demo
+from tests.support.four_lines import FOUR_LINES
 from tests.support.watchdog import watch_over
 
 if TYPE_CHECKING:
@@ -96,6 +99,29 @@ def memory():
     yield fs
     fs.store.clear()
     fs.pseudo_dirs[:] = [""]
+
+
+@pytest.fixture
+def known_terminal(monkeypatch):
+    """Whatever the tests run in, a terminal is an xterm of unknown size."""
+    monkeypatch.setenv("TERM", "xterm")
+    for name in ("NO_COLOR", "FORCE_COLOR", "COLUMNS"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def one_row():
+    """The smallest result."""
+    return pa.table({"day": [date(2007, 12, 25)], "lines": [1234]})
+
+
+@pytest.fixture
+def four_lines(tmp_path) -> Path:
+    """Four lines, the file's time set to the end of 2007."""
+    path = tmp_path / "maillog"
+    path.write_bytes(FOUR_LINES)
+    os.utime(path, (1_198_800_000, 1_198_800_000))
+    return path
 
 
 @pytest.fixture(scope="session", autouse=True)

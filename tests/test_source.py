@@ -7,8 +7,6 @@ import os
 import random
 import shutil
 import socket
-import subprocess
-import sys
 import tempfile
 import threading
 from pathlib import Path
@@ -18,6 +16,7 @@ import pytest
 from pipeline.errors import SourceError
 from pipeline.model import SourceFile
 from pipeline.source import find_sources, is_local, open_stored
+from tests.support.processes import run_python
 from tests.support.sources import LINE, kinds, make_tar, make_zip, read, urls, write
 
 
@@ -297,17 +296,10 @@ def test_local_files_do_without_fsspec(folder):
         "[open_stored(file).close() for file in files[:2]]\n"
         "print(len(files), *({'fsspec', 'tarfile', 'zipfile', 'asyncio'} & set(sys.modules)))"
     )
-    root = str(Path(__file__).parent.parent)
 
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        check=True,
-        env={**os.environ, "PYTHONPATH": root},
-    )
+    done = run_python(code)
 
-    assert done.stdout == "3\n"
+    assert (done.stdout, done.stderr) == ("3\n", "")
 
 
 def test_a_file_that_is_gone_when_it_is_opened(folder):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,6 +13,7 @@ from hypothesis import strategies as st
 
 from pipeline.source import find_sources, open_stored
 from pipeline.sources.members import matcher
+from tests.support.processes import run_python
 from tests.support.sources import LINE, kinds, make_tar, make_zip, read, urls, write
 
 
@@ -128,17 +127,10 @@ def test_the_temporary_folder_is_private_and_goes_at_exit(folder):
         "print(oct(os.stat(folder).st_mode & 0o777), *os.listdir(folder))"
     )
     Path("tmp").mkdir()
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(Path(__file__).parent.parent),
-        "TMPDIR": str(folder / "tmp"),
-    }
 
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
-    )
+    done = run_python(code, TMPDIR=str(folder / "tmp"))
 
-    assert done.stdout == "0o700 1\n"
+    assert (done.stdout, done.stderr) == ("0o700 1\n", "")
     assert not any(Path("tmp").iterdir())
 
 
