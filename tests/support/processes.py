@@ -16,11 +16,12 @@ def sawlog_command(*arguments: object) -> list[str]:
 
 
 def run_python(
-    code: str, *flags: str, path: Path | None = None, **environment: object
+    code: str, *flags: str, stdin: str = "", path: Path | None = None, **environment: str
 ) -> subprocess.CompletedProcess[str]:
     """Run code with this checkout importable; ``path`` goes before it, ``flags`` to Python."""
     paths = os.pathsep.join(str(one) for one in (path, ROOT) if one)
     return subprocess.run(
         [sys.executable, *flags, "-c", code], capture_output=True, text=True, timeout=60,
-        check=False, env={**os.environ, "PYTHONPATH": paths, **environment},
+        check=False, input=stdin,
+        env={**os.environ, "PYTHONPATH": paths, **environment},
     )  # fmt: skip
