@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, settings
 from pipeline import duck
 from pipeline.cli import run_command_line
 from pipeline.demo import make_demo
+from tests.support.demo_read import read_demo
 from tests.support.four_lines import FOUR_LINES
 from tests.support.watchdog import watch_over
 
@@ -79,6 +80,26 @@ def demo(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("demo") / "demo"
     make_demo(folder, 1)
     return folder
+
+
+@pytest.fixture(scope="session")
+def demo1(demo):
+    """The smallest demo archive, read back."""
+    return read_demo(demo)
+
+
+@pytest.fixture(scope="session")
+def demo10(tmp_path_factory):
+    """An archive in which the case has room, a third of the default's size, read back."""
+    folder = tmp_path_factory.mktemp("demo10")
+    make_demo(folder, 10)
+    return read_demo(folder)
+
+
+@pytest.fixture(params=["demo1", "demo10"])
+def any_demo(request):
+    """One demo archive after the other, read back."""
+    return request.getfixturevalue(request.param)
 
 
 @pytest.fixture
