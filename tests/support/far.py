@@ -50,3 +50,17 @@ class Ranges(WholeFiles):
         self.send_header("Content-Range", f"bytes {start}-{stop}/{len(text)}")
         self.end_headers()
         self.wfile.write(piece)
+
+
+class NoSizes(http.server.BaseHTTPRequestHandler):
+    """A server that knows no ranges and no sizes."""
+
+    protocol_version = "HTTP/1.0"
+
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"Dec  9 04:02:11 mx su[5]: hello\n" * 5000)
+
+    def log_message(self, *_):
+        pass
