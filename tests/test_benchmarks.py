@@ -13,7 +13,8 @@ import pytest
 from tests.benchmarks import __main__ as program
 from tests.benchmarks import corpus as corpora
 from tests.benchmarks import peers
-from tests.benchmarks.groups import Goal, Group, Time, deviation, plan_groups
+from tests.benchmarks.goals import Goal, Group, Time, deviation
+from tests.benchmarks.groups import plan_groups
 from tests.benchmarks.measure import BenchmarkError, Command, Sample, run_command, run_in_turn
 from tests.benchmarks.table import Results
 
