@@ -5,10 +5,13 @@ from __future__ import annotations
 import signal
 import subprocess
 import time
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
 from tests.support.processes import sawlog_command
+from tests.support.services import wait_until
 
 
 def test_hostile_text_never_reaches_the_terminal_raw(sawlog, tmp_path):
@@ -36,6 +39,14 @@ def test_a_closed_pipe_is_quiet(demo):
     assert (0, b"message\n", b"") == (ran.returncode, ran.stdout, ran.stderr)
 
 
+def _is_open(pid: int, path: Path) -> bool:
+    for fd in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            if path == fd.readlink():
+                return True
+    return False
+
+
 @pytest.mark.parametrize("scheduler", ["inline", "threads"])
 def test_ctrl_c_leaves_nothing_half_written(demo, tmp_path, scheduler):
     """Exit 130, no output file, no temporary file, soon."""
@@ -51,7 +62,8 @@ def test_ctrl_c_leaves_nothing_half_written(demo, tmp_path, scheduler):
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
     )
-    time.sleep(2.0)
+    wait_until(lambda: _is_open(process.pid, big), "the log is read")
+    time.sleep(0.3)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=20)
 
