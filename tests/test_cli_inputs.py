@@ -50,6 +50,10 @@ def test_an_empty_file_and_an_empty_folder(sawlog, tmp_path):
     assert (0, "day,process,lines,bytes\n") == (ran.code, ran.out)
     ran = sawlog("sql", "SELECT count(*) AS n FROM lines", tmp_path / "empty", "--to", "csv")
     assert (0, "n\n0\n") == (ran.code, ran.out)
+    (tmp_path / "folder").mkdir()
+    ran = sawlog("volume", tmp_path / "folder", "--to", "csv")
+    assert (1, "") == (ran.code, ran.out)
+    assert "folder: no match" in ran.err
 
 
 def test_a_folder_skips_what_is_no_log_and_names_it(sawlog, four_lines, tmp_path):
@@ -150,7 +154,9 @@ def test_files_quick_reads_heads_and_tails_only(sawlog, demo):
         for row in (demo / "truth" / "files.csv").read_text().splitlines()[1:]
     }
 
-    for row in ran.out.splitlines()[1:]:
+    rows = ran.out.splitlines()[1:]
+    assert len(truth) == len(rows)
+    for row in rows:
         cells = row.split(",")
         expected = truth[Path(cells[0]).name]
         assert expected[5] == cells[5]

@@ -61,6 +61,7 @@ def test_every_message_has_a_whole_life(any_demo):
 def test_an_smtpd_serves_one_client_at_a_time(any_demo):
     """Between connect and disconnect of a process stand lines of this client only."""
     serving = {}
+    n_served = 0
     for line in any_demo.lines:
         if line.process != "postfix/smtpd":
             continue
@@ -70,10 +71,12 @@ def test_an_smtpd_serves_one_client_at_a_time(any_demo):
             serving[pid] = text.removeprefix("connect from ")
         elif text.startswith("disconnect from "):
             assert text.removeprefix("disconnect from ") == serving.pop(pid)
+            n_served += 1
         elif pid in serving:
             assert serving[pid] in text
         else:
             assert text.startswith("warning: ")
+    assert n_served > 400
 
 
 @pytest.fixture

@@ -84,6 +84,7 @@ def test_rows_have_the_bytes_and_offsets_of_their_envelopes(sawlog, tmp_path):
     for k, row in enumerate(ran.out.splitlines()):
         assert f"{offset},{len(lines[k])},{k}" == row.replace("line ", "")
         offset += len(lines[k])
+    assert log.stat().st_size == offset
 
 
 def test_lines_in_no_envelope_are_named(sawlog, tmp_path):
