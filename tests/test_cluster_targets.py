@@ -14,24 +14,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.services import make_certificates, sshd, tls_lines
+from tests.support.processes import sawlog_command
+from tests.support.services import sshd, tls_lines
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(120)]
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory):
-    return make_certificates(tmp_path_factory.mktemp("home"))
-
-
-def _command(*arguments: object) -> list[str]:
-    return [sys.executable, "-m", "pipeline", *map(str, arguments)]
-
-
 def _sawlog(*arguments, env=None, cwd=ROOT):
     return subprocess.run(
-        _command(*arguments),
+        sawlog_command(*arguments),
         env={**os.environ, **(env or {})},
         cwd=cwd,
         capture_output=True,
@@ -125,7 +117,7 @@ def test_ctrl_c_stops_what_was_started_and_writes_nothing(demo, tmp_path):
     big.write_bytes((demo / "maillog").read_bytes() * 4000)  # many seconds of work
     profile = tmp_path / "here.toml"
     profile.write_text(f'target = "local"\nworkers = 2\nfolder = "{tmp_path / "spill"}"\n')
-    command = _command(
+    command = sawlog_command(
         *("mail", big, "--cluster", profile, "-o", tmp_path / "{job}.csv", "--nice", "0"),
         *("--split-size", "1MiB"),
     )

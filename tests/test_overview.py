@@ -9,7 +9,6 @@ import os
 import pty
 import re
 import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from pipeline.investigation.overview_files import find_missing
 from pipeline.investigation.surge_text import wrap_text
 from pipeline.outputs.table import measure_cells
 from tests.support.day_logs import write_log
+from tests.support.processes import read_terminal, sawlog_command
 
 CASES = Path(__file__).parent / "cases" / "overview"
 
@@ -113,9 +113,7 @@ def test_there_is_colour_on_a_terminal_only(demo):
     """Escape sequences never reach a pipe, and no terminal that asks for none."""
     sources = [str(path) for path in sorted(demo.glob("maillog*"))]
 
-    piped = subprocess.run(
-        [sys.executable, "-m", "pipeline", *sources, "-q"], capture_output=True, check=True
-    ).stdout
+    piped = subprocess.run(sawlog_command(*sources, "-q"), capture_output=True, check=True).stdout
 
     assert b"\x1b" not in piped
     assert b"\x1b[" in _run_on_terminal(sources, {"TERM": "xterm"})
@@ -125,21 +123,12 @@ def test_there_is_colour_on_a_terminal_only(demo):
 def _run_on_terminal(sources: list[str], environment: dict[str, str]) -> bytes:
     master, slave = pty.openpty()
     with subprocess.Popen(
-        [sys.executable, "-m", "pipeline", *sources, "-q"],
+        sawlog_command(*sources, "-q"),
         stdout=slave,
         env={**os.environ, "COLUMNS": "100", **environment},
     ) as process:
         os.close(slave)
-        said = b""
-        while True:
-            try:
-                part = os.read(master, 1 << 16)
-            except OSError:  # Linux says that the other end is closed
-                break
-            if not part:
-                break
-            said += part
-    os.close(master)
+        said = read_terminal(master)
     assert 0 == process.returncode
     return said
 

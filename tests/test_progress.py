@@ -7,7 +7,6 @@ import os
 import pty
 import re
 import subprocess
-import sys
 import threading
 import time
 from random import Random
@@ -15,6 +14,7 @@ from random import Random
 import pytest
 
 from pipeline.progress import describe
+from tests.support.processes import read_terminal, sawlog_command
 
 MB = 1_000_000
 
@@ -56,7 +56,7 @@ def run_on_terminal(arguments, *, stdin=None, feed=None):
     """Run with standard error on a terminal; return what it was told, and the exit code."""
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "pipeline", *map(str, arguments), "--nice", "0"],
+        sawlog_command(*arguments, "--nice", "0"),
         stdin=stdin, stdout=subprocess.DEVNULL, stderr=theirs,
         env={**os.environ, "COLUMNS": "100"},
     )  # fmt: skip
@@ -64,18 +64,9 @@ def run_on_terminal(arguments, *, stdin=None, feed=None):
     feeder = threading.Thread(target=feed, args=(process,)) if feed else None
     if feeder:
         feeder.start()
-    told = b""
-    while True:
-        try:
-            piece = os.read(ours, 65536)
-        except OSError:  # Linux: the other side is closed
-            break
-        if not piece:
-            break
-        told += piece
+    told = read_terminal(ours)
     if feeder:
         feeder.join()
-    os.close(ours)
     return told.decode(), process.wait()
 
 
@@ -136,8 +127,7 @@ def test_nobody_is_told_who_did_not_want_it(slow_files, option):
 
 def test_nothing_is_told_where_no_terminal_listens(slow_files):
     ran = subprocess.run(
-        [sys.executable, "-m", "pipeline", "volume", slow_files, "--by", "day", "--to", "csv",
-         "--nice", "0"],
+        sawlog_command("volume", slow_files, "--by", "day", "--to", "csv", "--nice", "0"),
         capture_output=True, check=True,
     )  # fmt: skip
 

@@ -166,10 +166,14 @@ def test_reading_ahead_ends_when_the_consumer_goes_away():
         read_blocks(_Stuttering(text, []), buffers, is_first=True, has_stop=False), buffers
     )
 
+    def names():
+        return [thread.name for thread in read.threading.enumerate()]
+
     next(blocks)
+    assert "sawlog-read" in names()
     blocks.close()
 
-    assert not [thread for thread in read.threading.enumerate() if thread.name == "sawlog-read"]
+    assert "sawlog-read" not in names()
 
 
 def test_an_error_while_reading_ahead_reaches_the_consumer():

@@ -20,6 +20,7 @@ from pipeline.inputs import find_inputs
 from pipeline.job import find_job, sql_job
 from pipeline.run import run_jobs
 from pipeline.settings import Settings
+from tests.support.demo_read import read_plain
 from tests.support.oracle import split_lines
 from tests.support.strategies import hostile_text
 
@@ -51,16 +52,7 @@ def _volume(paths, **options):
 @pytest.fixture(scope="module")
 def texts(demo) -> dict[str, bytes]:
     """The plain text of each file of the demo archive."""
-    read = {
-        "": lambda b: b,
-        ".gz": gzip.decompress,
-        ".zst": lambda b: zstandard.ZstdDecompressor().decompressobj().decompress(b),
-        ".xz": lzma.decompress,
-    }
-    return {
-        path.name: read.get(path.suffix if path.suffix in read else "", read[""])(path.read_bytes())
-        for path in demo.glob("maillog*")
-    }
+    return {path.name: read_plain(path) for path in demo.glob("maillog*")}
 
 
 @pytest.mark.parametrize("workers", [1, 2, 8])

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import random
-import subprocess
-import sys
 import tomllib
 from decimal import Decimal
 from pathlib import Path
@@ -17,6 +15,7 @@ from hypothesis import strategies as st
 
 from pipeline.errors import QueryError
 from pipeline.sql import plan_query
+from tests.support.processes import run_python
 from tests.support.two_phase import RELATIONS, ask, assert_equal, cut_tables, lines, plan, run_plan
 
 CASES = Path(__file__).parent / "cases" / "sql"
@@ -281,8 +280,6 @@ def test_planning_leaves_no_connection_open():
         "except Exception: pass\n"
     )
 
-    ran = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True
-    )
+    ran = run_python(code, "-W", "error")
 
-    assert ("", "") == (ran.stdout, ran.stderr)
+    assert (0, "", "") == (ran.returncode, ran.stdout, ran.stderr)

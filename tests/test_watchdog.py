@@ -6,10 +6,10 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 from tests.support import watchdog
+from tests.support.services import wait_until
 
 _CODE = """
 import os, subprocess, sys, time
@@ -30,14 +30,7 @@ def test_what_a_killed_run_has_started_ends():
         text=True,
     ) as tests:
         mark = tests.stdout.readline().strip()
-        _wait_until(lambda: len(watchdog.marked(mark)) >= 3)
+        wait_until(lambda: len(watchdog.marked(mark)) >= 3, "its processes run", 20)
         os.kill(tests.pid, signal.SIGKILL)
 
-    _wait_until(lambda: not watchdog.marked(mark))
-
-
-def _wait_until(is_true):
-    end = time.monotonic() + 20
-    while not is_true():
-        assert time.monotonic() < end
-        time.sleep(0.05)
+    wait_until(lambda: not watchdog.marked(mark), "they are gone", 20)

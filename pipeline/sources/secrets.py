@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 _HIDDEN = "\0"
-_PASSWORD = re.compile(r"((?:^|::)[a-z0-9+.-]+://[^/:@?]*):([^/@]*)@", re.IGNORECASE)
+# As URL parsers have it, the last @ before the path ends the password.
+_PASSWORD = re.compile(r"((?:^|::)[a-z0-9+.-]+://[^/:@?]*):([^/]*)@", re.IGNORECASE)
 _SIGNED = re.compile(
     r"([?&][^=&]*(?:sig|signature|token|key|secret|credential|password|auth)[^=&]*=)[^&#]+",
     re.IGNORECASE,

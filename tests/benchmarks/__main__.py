@@ -22,7 +22,7 @@ from tests.benchmarks.table import Results
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tests.benchmarks.groups import Group
+    from tests.benchmarks.goals import Group
 
 RESULTS = Path(__file__).with_name("results")
 

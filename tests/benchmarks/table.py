@@ -6,12 +6,12 @@ from dataclasses import asdict, dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from tests.benchmarks.groups import MAX_DEVIATION, MAX_PEAK_BYTES, deviation, per_gb
+from tests.benchmarks.goals import MAX_DEVIATION, MAX_PEAK_BYTES, deviation, per_gb
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from tests.benchmarks.groups import Group, Round, Verdict
+    from tests.benchmarks.goals import Group, Round, Verdict
 
 _INTRO = """\
 Whole processes, started in turn (one round: every command of a group once) with warm files; the
