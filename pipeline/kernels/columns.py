@@ -9,7 +9,10 @@ translated to those.
 import cython
 
 if cython.compiled:
-    from cython.cimports.libc.string import memcmp, memcpy
+    from cython.cimports.libc.string import memcpy
+    from cython.cimports.pipeline.kernels.spans import same
+else:
+    from pipeline.kernels.spans import same
 
 from pipeline.memory import zeros
 
@@ -24,23 +27,6 @@ _MIX = cython.declare(cython.ulonglong, 0x9E3779B97F4A7C15)  # odd, its bits wit
 _LOW_64 = cython.declare(cython.ulonglong, 0xFFFFFFFFFFFFFFFF)
 #: Texts that one `Texts` holds at most: it counts them in 32 bits.
 MAX_TEXTS = 1 << 28
-
-
-@cython.cfunc
-@cython.nogil
-@cython.exceptval(check=False)
-def _same(
-    p: cython.p_uchar,
-    i: cython.Py_ssize_t,
-    q: cython.p_uchar,
-    j: cython.Py_ssize_t,
-    n: cython.Py_ssize_t,
-) -> cython.bint:
-    """Tell whether p[i:i+n] equals q[j:j+n]."""
-    if cython.compiled:
-        return memcmp(p + i, q + j, n) == 0
-    else:
-        return bytes(p[i : i + n]) == bytes(q[j : j + n])
 
 
 @cython.final
@@ -175,7 +161,7 @@ class Texts:
             if (
                 self._hashes[k] == h
                 and self._starts[k + 1] - self._starts[k] == n
-                and _same(p, i, self._arena, self._starts[k], n)
+                and same(p, i, self._arena, self._starts[k], n)
             ):
                 return cython.cast(cython.int, k)
             slot = (slot + 1) & self._mask

@@ -12,20 +12,15 @@ import cython
 
 if cython.compiled:
     from cython.cimports.pipeline.kernels.epoch import put_epoch
-    from cython.cimports.pipeline.kernels.json_text import (
-        copy,
-        find,
-        move,
-        put_array,
-        put_byte,
-        unescape,
-    )
+    from cython.cimports.pipeline.kernels.json_text import put_array, put_byte, unescape
     from cython.cimports.pipeline.kernels.marks import level, number
+    from cython.cimports.pipeline.kernels.spans import copy, digits_end, find, move
     from cython.cimports.pipeline.kernels.stamp import Stamp
 else:
     from pipeline.kernels.epoch import put_epoch
-    from pipeline.kernels.json_text import copy, find, move, put_array, put_byte, unescape
+    from pipeline.kernels.json_text import put_array, put_byte, unescape
     from pipeline.kernels.marks import level, number
+    from pipeline.kernels.spans import copy, digits_end, find, move
     from pipeline.kernels.stamp import Stamp
 
 COMPILED = cython.compiled
@@ -553,9 +548,7 @@ class Inner:
         k: cython.Py_ssize_t
         if end == o:
             return o
-        k = o
-        while k < end and 48 <= self.out[k] <= 57:
-            k += 1
+        k = digits_end(self.out, o, end)
         if k > o + 7 and (k == end or self.out[k] == 46):
             return put_epoch(self.out, o, k, end)
         if end - o > 19 and self.out[o + 4] == 45 and self.out[o + 10] == 32:

@@ -1,6 +1,3 @@
-cdef Py_ssize_t find(unsigned char *p, int byte, Py_ssize_t i, Py_ssize_t e) noexcept nogil
-cdef void copy(unsigned char *out, Py_ssize_t o, unsigned char *p, Py_ssize_t i, Py_ssize_t n) noexcept nogil
-cdef void move(unsigned char *out, Py_ssize_t o, Py_ssize_t i, Py_ssize_t n) noexcept nogil
 cdef Py_ssize_t skip_blanks(unsigned char *p, Py_ssize_t i, Py_ssize_t e) noexcept nogil
 cdef Py_ssize_t skip_string(unsigned char *p, Py_ssize_t i, Py_ssize_t e) noexcept nogil
 cdef Py_ssize_t skip_value(unsigned char *p, Py_ssize_t i, Py_ssize_t e) noexcept nogil

@@ -8,10 +8,10 @@ import cython
 
 if cython.compiled:
     from cython.cimports.pipeline.kernels.inner import Inner
-    from cython.cimports.pipeline.kernels.json_text import copy, find
+    from cython.cimports.pipeline.kernels.spans import copy, find
 else:
     from pipeline.kernels.inner import Inner
-    from pipeline.kernels.json_text import copy, find
+    from pipeline.kernels.spans import copy, find
 
 from pipeline.kernels.inner import FIELDS
 

@@ -7,15 +7,16 @@ import cython
 if cython.compiled:
     from cython.cimports.pipeline.kernels.inner import Inner
     from cython.cimports.pipeline.kernels.json_text import (
-        find,
         skip_blanks,
         skip_string,
         skip_value,
         unescape,
     )
+    from cython.cimports.pipeline.kernels.spans import find
 else:
     from pipeline.kernels.inner import Inner
-    from pipeline.kernels.json_text import find, skip_blanks, skip_string, skip_value, unescape
+    from pipeline.kernels.json_text import skip_blanks, skip_string, skip_value, unescape
+    from pipeline.kernels.spans import find
 
 from pipeline.kernels.inner import FIELDS
 

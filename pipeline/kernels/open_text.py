@@ -6,10 +6,10 @@ import cython
 
 if cython.compiled:
     from cython.cimports.pipeline.kernels.inner import Inner
-    from cython.cimports.pipeline.kernels.json_text import find
+    from cython.cimports.pipeline.kernels.spans import find
 else:
     from pipeline.kernels.inner import Inner
-    from pipeline.kernels.json_text import find
+    from pipeline.kernels.spans import find
 
 COMPILED = cython.compiled
 
