@@ -5,17 +5,17 @@
 import cython
 
 if cython.compiled:
-    from cython.cimports.pipeline.kernels.inner import Inner
     from cython.cimports.pipeline.kernels.json_text import (
         skip_blanks,
         skip_string,
         skip_value,
         unescape,
     )
+    from cython.cimports.pipeline.kernels.opener import LineOpener
     from cython.cimports.pipeline.kernels.spans import find
 else:
-    from pipeline.kernels.inner import Inner
     from pipeline.kernels.json_text import skip_blanks, skip_string, skip_value, unescape
+    from pipeline.kernels.opener import LineOpener
     from pipeline.kernels.spans import find
 
 from pipeline.kernels.inner import FIELDS
@@ -38,7 +38,7 @@ _MAX_KEY = cython.declare(cython.Py_ssize_t, 256)
 
 
 @cython.cclass
-class JsonOpener:
+class JsonOpener(LineOpener):
     """Opens JSON envelopes of one mapping.
 
     Parameters
@@ -55,7 +55,7 @@ class JsonOpener:
     """
 
     def __init__(self, mapping, joins=False, may_be_null=False, has_prefix=False):
-        self.inner = Inner()
+        super().__init__()
         self.inner.may_be_null = may_be_null
         self._joins = joins
         self._has_prefix = has_prefix
@@ -81,61 +81,6 @@ class JsonOpener:
         else:
             self.texts, self.keys = self._texts, self._keys
             self.scratch = memoryview(self._scratch)
-
-    def open(
-        self,
-        block: cython.uchar[::1],
-        start: cython.Py_ssize_t,
-        stop: cython.Py_ssize_t,
-        offset: cython.longlong,
-        extra_bytes: cython.longlong = 0,
-    ):
-        """Open lines of block[start:stop] until ``inner`` is full; return where to go on.
-
-        Parameters are those of `pipeline.kernels.scan.Scanner.scan`.
-        """
-        if stop <= start:
-            return stop
-        at: cython.Py_ssize_t
-        if cython.compiled:
-            p: cython.p_uchar = cython.address(block[0])
-            with cython.nogil:
-                at = self._open(p, start, stop, offset, extra_bytes)
-        else:
-            at = self._open(block, start, stop, offset, extra_bytes)
-        return at
-
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
-    def _open(
-        self,
-        p: cython.p_uchar,
-        i: cython.Py_ssize_t,
-        stop: cython.Py_ssize_t,
-        offset: cython.longlong,
-        extra_bytes: cython.longlong,
-    ) -> cython.Py_ssize_t:
-        end: cython.Py_ssize_t
-        e: cython.Py_ssize_t
-        n_bytes: cython.longlong
-        while i < stop:
-            end = find(p, 10, i, stop)
-            e = end
-            if end < 0:
-                end = stop
-                e = stop
-            else:
-                end += 1
-            if not self.inner.has_room(e - i):
-                break
-            n_bytes = end - i
-            if end == stop:
-                n_bytes += extra_bytes
-            if not self._line(p, i, e, offset + i, n_bytes):
-                self.inner.keep(p, i, e, offset + i, n_bytes)
-            i = end
-        return i
 
     @cython.cfunc
     @cython.nogil

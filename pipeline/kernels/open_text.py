@@ -5,10 +5,10 @@
 import cython
 
 if cython.compiled:
-    from cython.cimports.pipeline.kernels.inner import Inner
+    from cython.cimports.pipeline.kernels.opener import LineOpener
     from cython.cimports.pipeline.kernels.spans import find
 else:
-    from pipeline.kernels.inner import Inner
+    from pipeline.kernels.opener import LineOpener
     from pipeline.kernels.spans import find
 
 COMPILED = cython.compiled
@@ -19,7 +19,7 @@ _RAW = cython.declare(cython.int, 1)
 
 
 @cython.cclass
-class TextOpener:
+class TextOpener(LineOpener):
     """Opens lines that begin with a dated stamp and a blank.
 
     Parameters
@@ -30,63 +30,8 @@ class TextOpener:
     """
 
     def __init__(self, is_cri):
-        self.inner = Inner()
+        super().__init__()
         self._is_cri = is_cri
-
-    def open(
-        self,
-        block: cython.uchar[::1],
-        start: cython.Py_ssize_t,
-        stop: cython.Py_ssize_t,
-        offset: cython.longlong,
-        extra_bytes: cython.longlong = 0,
-    ):
-        """Open lines of block[start:stop] until ``inner`` is full; return where to go on.
-
-        Parameters are those of `pipeline.kernels.scan.Scanner.scan`.
-        """
-        if stop <= start:
-            return stop
-        at: cython.Py_ssize_t
-        if cython.compiled:
-            p: cython.p_uchar = cython.address(block[0])
-            with cython.nogil:
-                at = self._open(p, start, stop, offset, extra_bytes)
-        else:
-            at = self._open(block, start, stop, offset, extra_bytes)
-        return at
-
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
-    def _open(
-        self,
-        p: cython.p_uchar,
-        i: cython.Py_ssize_t,
-        stop: cython.Py_ssize_t,
-        offset: cython.longlong,
-        extra_bytes: cython.longlong,
-    ) -> cython.Py_ssize_t:
-        end: cython.Py_ssize_t
-        e: cython.Py_ssize_t
-        n_bytes: cython.longlong
-        while i < stop:
-            end = find(p, 10, i, stop)
-            e = end
-            if end < 0:
-                end = stop
-                e = stop
-            else:
-                end += 1
-            if not self.inner.has_room(e - i):
-                break
-            n_bytes = end - i
-            if end == stop:
-                n_bytes += extra_bytes
-            if not self._line(p, i, e, offset + i, n_bytes):
-                self.inner.keep(p, i, e, offset + i, n_bytes)
-            i = end
-        return i
 
     @cython.cfunc
     @cython.nogil
