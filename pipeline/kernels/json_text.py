@@ -197,6 +197,34 @@ def unescape(
 @cython.cfunc
 @cython.nogil
 @cython.exceptval(check=False)
+def escaped_line_end(
+    p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t
+) -> cython.Py_ssize_t:
+    """Return the length of the escaped line end at the end of a string p[i:e], 0: none."""
+    n: cython.Py_ssize_t = 0
+    k: cython.Py_ssize_t
+    if e - i >= 2 and p[e - 1] == 110:
+        n = 2
+    elif (
+        e - i >= 6
+        and (p[e - 1] | 32) == 97
+        and p[e - 2] == 48
+        and p[e - 3] == 48
+        and p[e - 4] == 48
+        and p[e - 5] == 117
+    ):
+        n = 6
+    if n == 0 or p[e - n] != 92:
+        return 0
+    k = e - n
+    while k > i and p[k - 1] == 92:
+        k -= 1
+    return n if ((e - n - k) & 1) == 0 else 0
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
 def put_array(
     p: cython.p_uchar,
     i: cython.Py_ssize_t,

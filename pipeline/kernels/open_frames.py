@@ -7,21 +7,18 @@ from mmap import mmap
 import cython
 
 if cython.compiled:
+    from cython.cimports.pipeline.kernels.envelope_fields import MAX_TEXT, MESSAGE, NONE, OTHER, RAW
     from cython.cimports.pipeline.kernels.opener import Opener, line_end
     from cython.cimports.pipeline.kernels.spans import copy
 else:
+    from pipeline.kernels.envelope_fields import MAX_TEXT, MESSAGE, NONE, OTHER, RAW
     from pipeline.kernels.opener import Opener, line_end
     from pipeline.kernels.spans import copy
 
-from pipeline.kernels.inner import FIELDS
+from pipeline.kernels.envelope_fields import FIELDS
 
 COMPILED = cython.compiled
 
-_MESSAGE = cython.declare(cython.int, 0)
-_NONE = cython.declare(cython.int, 0)
-_RAW = cython.declare(cython.int, 1)
-_OTHER = cython.declare(cython.int, 6)
-_MAX_TEXT = cython.declare(cython.Py_ssize_t, 1 << 20)  # model.MAX_LINE_BYTES
 _MAX_FIELD = cython.declare(cython.Py_ssize_t, 256)
 #: What a journal holds in one field at most, and some.
 _MAX_LENGTH = cython.declare(cython.ulonglong, 1 << 30)
@@ -52,7 +49,7 @@ class FrameOpener(Opener):
                 k += 1
             if k + 1 >= stop and not self.is_last:
                 return i
-            if k > i and k + 1 < stop and p[k] == 32 and p[k + 1] == 60 and n <= _MAX_TEXT:
+            if k > i and k + 1 < stop and p[k] == 32 and p[k + 1] == 60 and n <= MAX_TEXT:
                 end = k + 1 + n
                 # One byte more: a line end that isn't counted belongs to it.
                 if end + 1 > stop and not self.is_last:
@@ -61,7 +58,7 @@ class FrameOpener(Opener):
                     if not self.inner.has_room(n):
                         return i
                     self.inner.forget()
-                    self.inner.note(_MESSAGE, _RAW, k + 1, end)
+                    self.inner.note(MESSAGE, RAW, k + 1, end)
                     if end < stop and p[end] == 10:
                         end += 1
                     self.inner.put(p, offset + i, end - i, 0, True)
@@ -101,7 +98,7 @@ class EntryOpener(Opener):
             self._keys[3 * k] = len(keys[k][0])
             self._keys[3 * k + 1] = keys[k][1]
             self._keys[3 * k + 2] = keys[k][2]
-        self._held = mmap(-1, _MAX_TEXT + len(FIELDS) * _MAX_FIELD)
+        self._held = mmap(-1, MAX_TEXT + len(FIELDS) * _MAX_FIELD)
         if cython.compiled:
             texts: cython.uchar[::1] = self._texts
             numbers: cython.int[::1] = self._keys
@@ -135,7 +132,7 @@ class EntryOpener(Opener):
     @cython.exceptval(check=False)
     def _forget(self) -> cython.void:
         self.inner.forget()
-        self.inner.note(_MESSAGE, _OTHER, 0, 0)
+        self.inner.note(MESSAGE, OTHER, 0, 0)
 
     @cython.cfunc
     @cython.nogil
@@ -181,7 +178,7 @@ class EntryOpener(Opener):
             if self.n_bytes == 0:
                 self.offset = offset + i
             if end == i:
-                if not self.inner.has_room(self.inner.end[_MESSAGE] - self.inner.begin[_MESSAGE]):
+                if not self.inner.has_room(self.inner.end[MESSAGE] - self.inner.begin[MESSAGE]):
                     return i
                 self.n_bytes += 1
                 i += 1
@@ -197,7 +194,7 @@ class EntryOpener(Opener):
                     length = self._length(p, next_)
                 if length <= _MAX_LENGTH:
                     n = cython.cast(cython.Py_ssize_t, length)
-                    if next_ + 8 + n + 1 > stop and not self.is_last and n < _MAX_TEXT:
+                    if next_ + 8 + n + 1 > stop and not self.is_last and n < MAX_TEXT:
                         return i
                     if n > stop - next_ - 8:
                         n = stop - next_ - 8
@@ -268,17 +265,17 @@ class EntryOpener(Opener):
                 continue
             field = self.keys[3 * n + 1]
             rank = self.keys[3 * n + 2]
-            if field != _MESSAGE and self.inner.kind[field] != _NONE:
+            if field != MESSAGE and self.inner.kind[field] != NONE:
                 if self.inner.rank[field] < rank:
                     return
             at = 0
-            most = _MAX_TEXT
-            if field != _MESSAGE:
-                at = _MAX_TEXT + (field - 1) * _MAX_FIELD
+            most = MAX_TEXT
+            if field != MESSAGE:
+                at = MAX_TEXT + (field - 1) * _MAX_FIELD
                 most = _MAX_FIELD
             if end - begin > most:
                 end = begin + most
             copy(self.held, at, p, begin, end - begin)
-            self.inner.note(field, _RAW, at, at + end - begin)
+            self.inner.note(field, RAW, at, at + end - begin)
             self.inner.rank[field] = rank
             return

@@ -5,17 +5,15 @@
 import cython
 
 if cython.compiled:
+    from cython.cimports.pipeline.kernels.envelope_fields import MESSAGE, RAW, TIME
     from cython.cimports.pipeline.kernels.opener import LineOpener
     from cython.cimports.pipeline.kernels.spans import find
 else:
+    from pipeline.kernels.envelope_fields import MESSAGE, RAW, TIME
     from pipeline.kernels.opener import LineOpener
     from pipeline.kernels.spans import find
 
 COMPILED = cython.compiled
-
-_MESSAGE = cython.declare(cython.int, 0)
-_TIME = cython.declare(cython.int, 1)
-_RAW = cython.declare(cython.int, 1)
 
 
 @cython.cclass
@@ -57,7 +55,7 @@ class TextOpener(LineOpener):
         # A stamp of 1 to 12 digits of fraction and an offset is no longer.
         if k < 0 or k - i > 40 or not self.inner.is_stamp(p, i, k):
             return False
-        self.inner.note(_TIME, _RAW, i, k)
+        self.inner.note(TIME, RAW, i, k)
         k += 1
         if self._is_cri:
             if e - k < 8 or p[k] != 115 or p[k + 1] != 116 or p[k + 2] != 100 or p[k + 6] != 32:
@@ -78,5 +76,5 @@ class TextOpener(LineOpener):
                 if p[k] != 32:
                     return False
                 k += 1
-        self.inner.note(_MESSAGE, _RAW, k, e)
+        self.inner.note(MESSAGE, RAW, k, e)
         return self.inner.put(p, offset, n_bytes, stream, is_whole)

@@ -1,4 +1,6 @@
+from pipeline.kernels.envelope_fields cimport MAX_TEXT
 from pipeline.kernels.inner cimport Inner
+from pipeline.kernels.spans cimport find
 
 cdef class Opener:
     cdef public Inner inner
@@ -11,4 +13,6 @@ cdef class Opener:
 cdef class LineOpener(Opener):
     cdef bint _line(self, unsigned char *p, Py_ssize_t i, Py_ssize_t e, long long offset, long long n_bytes) noexcept nogil
 
-cdef Py_ssize_t line_end(unsigned char *p, Py_ssize_t i, Py_ssize_t stop, bint is_last) noexcept nogil
+cdef inline Py_ssize_t line_end(unsigned char *p, Py_ssize_t i, Py_ssize_t stop, bint is_last) noexcept nogil:
+    cdef Py_ssize_t end = find(p, 10, i, stop)
+    return stop if end < 0 and (is_last or stop - i >= MAX_TEXT) else end

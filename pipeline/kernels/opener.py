@@ -5,15 +5,24 @@
 import cython
 
 if cython.compiled:
+    from cython.cimports.pipeline.kernels.envelope_fields import MAX_TEXT
     from cython.cimports.pipeline.kernels.inner import Inner
-    from cython.cimports.pipeline.kernels.spans import find
 else:
+    from pipeline.kernels.envelope_fields import MAX_TEXT
     from pipeline.kernels.inner import Inner
     from pipeline.kernels.spans import find
 
 COMPILED = cython.compiled
 
-_MAX_TEXT = cython.declare(cython.Py_ssize_t, 1 << 20)  # model.MAX_LINE_BYTES
+if not cython.compiled:  # else it stands in the .pxd, from which others can inline it
+
+    def line_end(p, i, stop, is_last):
+        """Return the place of the line end of p[i:stop], ``stop`` without one; -1: read more.
+
+        A line that is too long is cut at ``stop``.
+        """
+        end = find(p, 10, i, stop)
+        return stop if end < 0 and (is_last or stop - i >= MAX_TEXT) else end
 
 
 @cython.cclass
@@ -94,7 +103,7 @@ class Opener:
         offset: cython.longlong,
     ) -> cython.bint:
         """Write the line p[i:e], in no envelope, with its line end p[i:end]; False: no room."""
-        if not self.inner.has_room(min(_MAX_TEXT, e - i)):
+        if not self.inner.has_room(min(MAX_TEXT, e - i)):
             return False
         self.inner.keep(p, i, e, offset + i, end - i)
         return True
@@ -142,19 +151,3 @@ class LineOpener(Opener):
         n_bytes: cython.longlong,
     ) -> cython.bint:
         """Open the line p[i:e]; False where it is no envelope."""
-
-
-@cython.cfunc
-@cython.nogil
-@cython.exceptval(check=False)
-def line_end(
-    p: cython.p_uchar, i: cython.Py_ssize_t, stop: cython.Py_ssize_t, is_last: cython.bint
-) -> cython.Py_ssize_t:
-    """Return the place of the line end of p[i:stop], ``stop`` without one; -1: more must be read.
-
-    A line that is too long is cut at ``stop``.
-    """
-    end: cython.Py_ssize_t = find(p, 10, i, stop)
-    if end < 0 and (is_last or stop - i >= _MAX_TEXT):
-        return stop
-    return end
