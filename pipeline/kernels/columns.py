@@ -308,3 +308,43 @@ class Column:
         for k in range(n):
             total += self.ints_[4 * cython.cast(cython.Py_ssize_t, rows[k])]
         return total
+
+
+if not cython.compiled:  # else these stand in the .pxd, from which other modules inline them
+
+    def is_null(column, row):
+        """Tell whether a row is NULL."""
+        return not column.is_valid and not column.valid_[row >> 3] >> (row & 7) & 1
+
+    def word_of(column, row, texts):
+        """Return the value of a row that is not NULL; a text as its code, if there is room."""
+        if column.kind == LONG:
+            return column.longs_[row]
+        if column.kind == TEXT:
+            return text_code(column, row, texts)
+        value = column.ints_[row] if column.kind == INT else column.bytes_[row]
+        return column.codes_[value] if column.has_codes_ else value
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def text_code(column: Column, row: cython.Py_ssize_t, texts: Texts) -> cython.longlong:
+    """Return the code of the text that a string view shows."""
+    n: cython.Py_ssize_t = column.ints_[4 * row]
+    if n <= 12:
+        # Short texts stand in their views, and often one follows its like.
+        if (
+            column.has_last_
+            and column.longs_[2 * row] == column.last_low_
+            and column.longs_[2 * row + 1] == column.last_high_
+        ):
+            return column.last_word_
+        column.has_last_ = True
+        column.last_low_ = column.longs_[2 * row]
+        column.last_high_ = column.longs_[2 * row + 1]
+        column.last_word_ = texts.code(column.bytes_, 16 * row + 4, n)
+        return column.last_word_
+    if column.ints_[4 * row + 2] == 0:
+        return texts.code(column.data_, column.ints_[4 * row + 3], n)
+    return texts.code(column.mended_, column.ints_[4 * row + 3], n)
