@@ -61,7 +61,7 @@ class Envelope:
         length before it; ``entries``: fields on lines of their own, an empty line behind.
     mapping : tuple of (str, tuple of str)
         Of ``json`` and ``entries``: of each field of
-        `pipeline.kernels.inner.FIELDS` the paths at which it may stand, best first.
+        `pipeline.kernels.envelope_fields.FIELDS` the paths at which it may stand, best first.
     joins : bool
         A line may be cut into several envelopes.
     may_be_null : bool

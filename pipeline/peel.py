@@ -52,9 +52,8 @@ class Peeler:
         self._opener = _make_opener(envelope) if is_second else _opener(envelope)
         self._inner = self._opener.inner
         self._inner.has_all_heads = has_all_heads
+        self._opener.begin()
         # The same table of years: a stamp that is none to the scan must be none here.
-        if envelope.shape == "entries":
-            self._opener.begin()
         self._inner.begin_file(years.days, years.later, years.limit_index, years.limit_s)
 
     def peel(self, blocks: Iterator[Block], buffers: Buffers | Unowned) -> Iterator[Block]:
@@ -129,7 +128,7 @@ class Peeler:
             at, is_stuck = 0, False
             while at < length and not is_stuck:
                 self._inner.clear()
-                start, at = at, self._opener.open(held, at, length, offset, is_last)
+                start, at = at, self._opener.open(held, at, length, offset, is_last=is_last)
                 is_stuck = at == start and not self._inner.n_rows
                 yield from self._take()
             length -= at
@@ -200,7 +199,7 @@ def _make_opener(envelope: Envelope) -> Any:
         from pipeline.kernels import open_frames
 
         if envelope.shape == "frames":
-            return open_frames.FrameOpener()  # type: ignore[no-untyped-call]
+            return open_frames.FrameOpener()
         return open_frames.EntryOpener(envelope.mapping)  # type: ignore[no-untyped-call]
     from pipeline.kernels import open_text
 

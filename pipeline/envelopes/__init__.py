@@ -82,7 +82,7 @@ def read_envelope(asked: str) -> Envelope:
 
 
 def _read_json(text: str) -> Envelope:
-    from pipeline.kernels.inner import FIELDS
+    from pipeline.kernels.envelope_fields import FIELDS
 
     mapping: dict[str, tuple[str, ...]] = {}
     for part in text.split(","):

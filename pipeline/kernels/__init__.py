@@ -6,7 +6,8 @@ each other.
 
 Two habits make that possible. A function takes a C pointer when compiled and the buffer itself
 when not, since both are read as ``p[i]``. And what needs libc (``memchr``, ``memcmp``) stands
-behind ``if cython.compiled``, whose other branch says the same in Python.
+behind ``if cython.compiled``, whose other branch says the same in Python. `spans` has most of it:
+its C bodies stand in its .pxd, the only place from which other modules can inline them.
 """
 
 from __future__ import annotations

@@ -11,13 +11,13 @@ import cython
 
 if cython.compiled:
     from cython.cimports.pipeline.kernels.mail_columns import Columns
-    from cython.cimports.pipeline.kernels.mail_text import find, micros
-    from cython.cimports.pipeline.kernels.marks import begins
+    from cython.cimports.pipeline.kernels.mail_text import micros, whole
+    from cython.cimports.pipeline.kernels.spans import begins, find
     from cython.cimports.pipeline.kernels.stamp import find_bracket
 else:
     from pipeline.kernels.mail_columns import Columns
-    from pipeline.kernels.mail_text import find, micros
-    from pipeline.kernels.marks import begins
+    from pipeline.kernels.mail_text import micros, whole
+    from pipeline.kernels.spans import begins, find
     from pipeline.kernels.stamp import find_bracket
 
 COMPILED = cython.compiled
@@ -111,22 +111,6 @@ def _is_ip(p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t) -> cyt
             return False
         i += 1
     return colons > 1 or (dots == 3 and colons == 0 and letters == 0)
-
-
-@cython.cfunc
-@cython.nogil
-@cython.exceptval(check=False)
-def _number(p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t) -> cython.longlong:
-    """Return the number that the digits p[i:e] make, -1 where it is none of 18 digits at most."""
-    n: cython.longlong = 0
-    if e <= i or e - i > 18:
-        return -1
-    while i < e:
-        if not 48 <= p[i] <= 57:
-            return -1
-        n = n * 10 + p[i] - 48
-        i += 1
-    return n
 
 
 @cython.cclass
@@ -331,14 +315,14 @@ class AccessParser:
         if k < 0:
             k = e
         if k - i == 3:
-            self.out.number(STATUS, _number(p, i, k))
+            self.out.number(STATUS, whole(p, i, k))
         if k >= e or not self.mask & (_AGENTS | _SIZE):
             return
         i = k + 1
         k = find(p, 32, i, e)
         if k < 0:
             k = e
-        self.out.number(SIZE, _number(p, i, k))
+        self.out.number(SIZE, whole(p, i, k))
         if not self.mask & _AGENTS:
             return
         i = k + 1
@@ -374,7 +358,7 @@ class AccessParser:
         elif begins(p, i, e, b"request_time=", 13):
             n = micros(p, i + 13, e)
         else:
-            n = _number(p, i, e)
+            n = whole(p, i, e)
             if n < 0:
                 n = micros(p, i, e)
         self._is_timed = n >= 0

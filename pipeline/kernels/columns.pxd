@@ -26,3 +26,17 @@ cdef class Column:
     cdef unsigned char *mended_
     cdef bint has_last_
     cdef long long last_low_, last_high_, last_word_
+
+cdef long long text_code(Column column, Py_ssize_t row, Texts texts) noexcept nogil
+
+cdef inline bint is_null(Column column, Py_ssize_t row) noexcept nogil:
+    return not column.is_valid and not column.valid_[row >> 3] >> (row & 7) & 1
+
+cdef inline long long word_of(Column column, Py_ssize_t row, Texts texts) noexcept nogil:
+    cdef long long value
+    if column.kind == 2:  # LONG
+        return column.longs_[row]
+    if column.kind == 3:  # TEXT
+        return text_code(column, row, texts)
+    value = column.ints_[row] if column.kind == 1 else column.bytes_[row]  # INT, BYTE
+    return column.codes_[value] if column.has_codes_ else value

@@ -9,7 +9,10 @@ translated to those.
 import cython
 
 if cython.compiled:
-    from cython.cimports.libc.string import memcmp, memcpy
+    from cython.cimports.libc.string import memcpy
+    from cython.cimports.pipeline.kernels.spans import same
+else:
+    from pipeline.kernels.spans import same
 
 from pipeline.memory import zeros
 
@@ -24,23 +27,6 @@ _MIX = cython.declare(cython.ulonglong, 0x9E3779B97F4A7C15)  # odd, its bits wit
 _LOW_64 = cython.declare(cython.ulonglong, 0xFFFFFFFFFFFFFFFF)
 #: Texts that one `Texts` holds at most: it counts them in 32 bits.
 MAX_TEXTS = 1 << 28
-
-
-@cython.cfunc
-@cython.nogil
-@cython.exceptval(check=False)
-def _same(
-    p: cython.p_uchar,
-    i: cython.Py_ssize_t,
-    q: cython.p_uchar,
-    j: cython.Py_ssize_t,
-    n: cython.Py_ssize_t,
-) -> cython.bint:
-    """Tell whether p[i:i+n] equals q[j:j+n]."""
-    if cython.compiled:
-        return memcmp(p + i, q + j, n) == 0
-    else:
-        return bytes(p[i : i + n]) == bytes(q[j : j + n])
 
 
 @cython.final
@@ -175,7 +161,7 @@ class Texts:
             if (
                 self._hashes[k] == h
                 and self._starts[k + 1] - self._starts[k] == n
-                and _same(p, i, self._arena, self._starts[k], n)
+                and same(p, i, self._arena, self._starts[k], n)
             ):
                 return cython.cast(cython.int, k)
             slot = (slot + 1) & self._mask
@@ -322,3 +308,43 @@ class Column:
         for k in range(n):
             total += self.ints_[4 * cython.cast(cython.Py_ssize_t, rows[k])]
         return total
+
+
+if not cython.compiled:  # else these stand in the .pxd, from which other modules inline them
+
+    def is_null(column, row):
+        """Tell whether a row is NULL."""
+        return not column.is_valid and not column.valid_[row >> 3] >> (row & 7) & 1
+
+    def word_of(column, row, texts):
+        """Return the value of a row that is not NULL; a text as its code, if there is room."""
+        if column.kind == LONG:
+            return column.longs_[row]
+        if column.kind == TEXT:
+            return text_code(column, row, texts)
+        value = column.ints_[row] if column.kind == INT else column.bytes_[row]
+        return column.codes_[value] if column.has_codes_ else value
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def text_code(column: Column, row: cython.Py_ssize_t, texts: Texts) -> cython.longlong:
+    """Return the code of the text that a string view shows."""
+    n: cython.Py_ssize_t = column.ints_[4 * row]
+    if n <= 12:
+        # Short texts stand in their views, and often one follows its like.
+        if (
+            column.has_last_
+            and column.longs_[2 * row] == column.last_low_
+            and column.longs_[2 * row + 1] == column.last_high_
+        ):
+            return column.last_word_
+        column.has_last_ = True
+        column.last_low_ = column.longs_[2 * row]
+        column.last_high_ = column.longs_[2 * row + 1]
+        column.last_word_ = texts.code(column.bytes_, 16 * row + 4, n)
+        return column.last_word_
+    if column.ints_[4 * row + 2] == 0:
+        return texts.code(column.data_, column.ints_[4 * row + 3], n)
+    return texts.code(column.mended_, column.ints_[4 * row + 3], n)

@@ -10,7 +10,10 @@ alone, so that the same rule joins the fragments of neighbouring splits (`pipeli
 import cython
 
 if cython.compiled:
-    from cython.cimports.libc.string import memcmp, memcpy
+    from cython.cimports.libc.string import memcpy
+    from cython.cimports.pipeline.kernels.spans import same
+else:
+    from pipeline.kernels.spans import same
 
 from pipeline.memory import zeros
 
@@ -42,23 +45,6 @@ _NEVER = cython.declare(cython.longlong, (1 << 63) - 1)
 _FNV_BASIS = cython.declare(cython.ulonglong, 14695981039346656037)  # FNV-1a, 64 bits
 _FNV_PRIME = cython.declare(cython.ulonglong, 1099511628211)
 _LOW_64 = cython.declare(cython.ulonglong, 0xFFFFFFFFFFFFFFFF)
-
-
-@cython.cfunc
-@cython.nogil
-@cython.exceptval(check=False)
-def _same(
-    p: cython.p_uchar,
-    i: cython.Py_ssize_t,
-    q: cython.p_uchar,
-    j: cython.Py_ssize_t,
-    n: cython.Py_ssize_t,
-) -> cython.bint:
-    """Tell whether p[i:i+n] equals q[j:j+n]."""
-    if cython.compiled:
-        return memcmp(p + i, q + j, n) == 0
-    else:
-        return bytes(p[i : i + n]) == bytes(q[j : j + n])
 
 
 @cython.cfunc
@@ -238,7 +224,7 @@ class Generations:
                 self._hashes[k] == h
                 and self._places[k] == place
                 and self._sizes[k] == n
-                and _same(p, i, self._arena, self._starts[k], n)
+                and same(p, i, self._arena, self._starts[k], n)
             ):
                 if _begins_anew(self._phases[k], self._times[k], phase, time):
                     self.n_given += 1

@@ -1,10 +1,9 @@
-from pipeline.kernels.stamp cimport Stamp
+from pipeline.kernels.envelope_fields cimport EnvelopeFields
 
-cdef class Inner:
-    cdef public object text           # what is written: out[:n_out]
+cdef class Inner(EnvelopeFields):
     cdef public object outer_bytes    # of each row: bytes that it takes in the file
     cdef public object outer_offset   # and where it begins there
-    cdef object _fields, _kept
+    cdef object _kept
     cdef public Py_ssize_t n_out
     cdef public int n_rows
     # Of all rows since begin_file:
@@ -13,19 +12,12 @@ cdef class Inner:
     cdef public long long n_joined        # of these: pieces beyond the first of their line
     cdef public long long n_joined_dated  # of these: of lines with a time
     cdef public long long n_outer_bytes, n_out_bytes
-    cdef public bint may_be_null          # a message that is null is an empty one
     cdef public bint has_all_heads        # a line with a stamp of its own gets a head, too
     cdef int max_rows
     cdef Py_ssize_t size
-    cdef unsigned char *out
     cdef unsigned char *kept
     cdef long long *sizes
     cdef long long *offsets
-    cdef long long *begin
-    cdef long long *end
-    cdef long long *kind
-    cdef long long *rank
-    cdef Stamp _stamp
     # Of each stream: pieces of a line that has not ended.
     cdef Py_ssize_t piece_length[2]
     cdef int piece_count[2]
@@ -36,19 +28,8 @@ cdef class Inner:
     cpdef clear(self)
     cpdef flush(self)
     cdef bint has_room(self, Py_ssize_t n_bytes) noexcept nogil
-    cdef void forget(self) noexcept nogil
-    cdef void note(self, int field, int kind, Py_ssize_t i, Py_ssize_t e) noexcept nogil
     cdef void keep(self, unsigned char *p, Py_ssize_t i, Py_ssize_t e, long long offset, long long n_bytes) noexcept nogil
     cdef bint put(self, unsigned char *p, long long offset, long long n_bytes, int stream, bint is_whole) noexcept nogil
     cdef void _join(self, unsigned char *p, Py_ssize_t text, Py_ssize_t end, int stream, long long n_bytes, int less) noexcept nogil
     cdef bint _line(self, unsigned char *p, Py_ssize_t text, Py_ssize_t end, long long offset, long long n_bytes, int stream) noexcept nogil
     cdef void _row(self, Py_ssize_t end, long long offset, long long n_bytes) noexcept nogil
-    cdef Py_ssize_t _text(self, unsigned char *p, Py_ssize_t o) noexcept nogil
-    cdef Py_ssize_t line_end(self, unsigned char *p, Py_ssize_t i, Py_ssize_t e) noexcept nogil
-    cdef Py_ssize_t _behind_stamp(self, Py_ssize_t i, Py_ssize_t e) noexcept nogil
-    cdef bint is_stamp(self, unsigned char *p, Py_ssize_t i, Py_ssize_t e) noexcept nogil
-    cdef Py_ssize_t _head(self, unsigned char *p, Py_ssize_t text, Py_ssize_t rest, int stream) noexcept nogil
-    cdef Py_ssize_t _pri(self, unsigned char *p, Py_ssize_t o) noexcept nogil
-    cdef Py_ssize_t _value(self, unsigned char *p, int field, Py_ssize_t o, Py_ssize_t most) noexcept nogil
-    cdef Py_ssize_t _name(self, unsigned char *p, int field, Py_ssize_t o) noexcept nogil
-    cdef Py_ssize_t _time(self, unsigned char *p, Py_ssize_t o) noexcept nogil

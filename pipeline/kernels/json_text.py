@@ -9,56 +9,11 @@ string is asked for. What is skipped (a number like 1.2.3) is nobody's.
 import cython
 
 if cython.compiled:
-    from cython.cimports.libc.string import memchr, memcpy, memmove
+    from cython.cimports.pipeline.kernels.spans import copy, find
+else:
+    from pipeline.kernels.spans import copy, find
 
 COMPILED = cython.compiled
-
-
-@cython.cfunc
-@cython.nogil
-@cython.exceptval(check=False)
-def find(
-    p: cython.p_uchar, byte: cython.int, i: cython.Py_ssize_t, e: cython.Py_ssize_t
-) -> cython.Py_ssize_t:
-    """Return the first place of a byte in p[i:e], or -1."""
-    if cython.compiled:
-        q: cython.p_uchar = (
-            cython.cast(cython.p_uchar, memchr(p + i, byte, e - i)) if e > i else cython.NULL
-        )
-        return q - p if q != cython.NULL else -1
-    else:
-        at = bytes(p[i:e]).find(byte)
-        return i + at if at >= 0 else -1
-
-
-@cython.cfunc
-@cython.nogil
-@cython.exceptval(check=False)
-def copy(
-    out: cython.p_uchar,
-    o: cython.Py_ssize_t,
-    p: cython.p_uchar,
-    i: cython.Py_ssize_t,
-    n: cython.Py_ssize_t,
-) -> cython.void:
-    """Write p[i:i+n] to out[o:o+n], another buffer."""
-    if cython.compiled:
-        memcpy(out + o, p + i, n)
-    else:
-        out[o : o + n] = p[i : i + n]
-
-
-@cython.cfunc
-@cython.nogil
-@cython.exceptval(check=False)
-def move(
-    out: cython.p_uchar, o: cython.Py_ssize_t, i: cython.Py_ssize_t, n: cython.Py_ssize_t
-) -> cython.void:
-    """Move out[i:i+n] to out[o:o+n]; they may overlap."""
-    if cython.compiled:
-        memmove(out + o, out + i, n)
-    else:
-        out[o : o + n] = bytes(out[i : i + n])
 
 
 @cython.cfunc
@@ -237,6 +192,34 @@ def unescape(
             o = put_code(out, o, code)
         else:
             return -1
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def escaped_line_end(
+    p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t
+) -> cython.Py_ssize_t:
+    """Return the length of the escaped line end at the end of a string p[i:e], 0: none."""
+    n: cython.Py_ssize_t = 0
+    k: cython.Py_ssize_t
+    if e - i >= 2 and p[e - 1] == 110:
+        n = 2
+    elif (
+        e - i >= 6
+        and (p[e - 1] | 32) == 97
+        and p[e - 2] == 48
+        and p[e - 3] == 48
+        and p[e - 4] == 48
+        and p[e - 5] == 117
+    ):
+        n = 6
+    if n == 0 or p[e - n] != 92:
+        return 0
+    k = e - n
+    while k > i and p[k - 1] == 92:
+        k -= 1
+    return n if ((e - n - k) & 1) == 0 else 0
 
 
 @cython.cfunc

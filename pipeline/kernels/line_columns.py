@@ -5,13 +5,13 @@
 import cython
 
 if cython.compiled:
-    from cython.cimports.pipeline.kernels.marks import begins
     from cython.cimports.pipeline.kernels.names import Interner
+    from cython.cimports.pipeline.kernels.spans import begins
     from cython.cimports.pipeline.kernels.stamp import Stamp
     from cython.cimports.pipeline.kernels.views import is_utf8, write_view
 else:
-    from pipeline.kernels.marks import begins
     from pipeline.kernels.names import Interner
+    from pipeline.kernels.spans import begins
     from pipeline.kernels.stamp import Stamp
     from pipeline.kernels.views import is_utf8, write_view
 

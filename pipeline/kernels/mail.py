@@ -9,35 +9,26 @@ behind its head is read only where a column needs it.
 import cython
 
 if cython.compiled:
-    from cython.cimports.libc.string import memchr, memcmp
+    from cython.cimports.libc.string import memchr
     from cython.cimports.pipeline.kernels.mail_columns import Columns
     from cython.cimports.pipeline.kernels.mail_fields import Fields
     from cython.cimports.pipeline.kernels.mail_heads import Heads
     from cython.cimports.pipeline.kernels.mail_text import (
-        digits_end,
         field_end,
-        find,
         micros,
         queue_id,
         token_end,
         whole,
     )
     from cython.cimports.pipeline.kernels.mail_words import Words
+    from cython.cimports.pipeline.kernels.spans import begins, digits_end, find
 else:
     from pipeline.kernels.mail_columns import Columns
     from pipeline.kernels.mail_fields import Fields
     from pipeline.kernels.mail_heads import Heads
-    from pipeline.kernels.mail_text import (
-        digits_end,
-        field_end,
-        find,
-        micros,
-        queue_id,
-        token_end,
-        whole,
-    )
+    from pipeline.kernels.mail_text import field_end, micros, queue_id, token_end, whole
     from pipeline.kernels.mail_words import Words
-    from pipeline.kernels.marks import begins
+    from pipeline.kernels.spans import begins, digits_end, find
 
 from pipeline.kernels.mail_names import (
     CODES,
@@ -98,28 +89,6 @@ E_CLIENT = cython.declare(cython.int, EVENTS.index("client"))
 E_DELIVERY = cython.declare(cython.int, EVENTS.index("delivery"))
 E_EXPIRED = cython.declare(cython.int, EVENTS.index("expired"))
 E_REMOVED = cython.declare(cython.int, EVENTS.index("removed"))
-
-
-@cython.cfunc
-@cython.inline
-@cython.nogil
-@cython.exceptval(check=False)
-def _is(
-    p: cython.p_uchar,
-    i: cython.Py_ssize_t,
-    e: cython.Py_ssize_t,
-    text: cython.p_const_char,
-    n: cython.int,
-) -> cython.bint:
-    """Tell whether p[i:e] begins with the n bytes of a text, a constant.
-
-    ``marks.begins`` once more: no compiler inlines a function of another module, and inlined this
-    is a comparison or two of words.
-    """
-    if cython.compiled:
-        return e - i >= n and memcmp(p + i, text, n) == 0
-    else:
-        return begins(p, i, e, text, n)
 
 
 @cython.cfunc
@@ -284,9 +253,9 @@ class MailParser:
         found: cython.Py_ssize_t
         j: cython.Py_ssize_t
         repeats: cython.longlong = 1
-        if _is(p, i, e, b"message repeated ", 17):
+        if begins(p, i, e, b"message repeated ", 17):
             j = digits_end(p, i + 17, e)
-            if _is(p, j, e, b" times: [", 9) and whole(p, i + 17, j) > 0:
+            if begins(p, j, e, b" times: [", 9) and whole(p, i + 17, j) > 0:
                 repeats = whole(p, i + 17, j)
                 i = j + 9
                 if i < e and p[i] == 32:
@@ -305,7 +274,7 @@ class MailParser:
             if self._wants(QUEUE_ID):
                 self.out.text(QUEUE_ID, p, i, j)
             self._queued(p, j + 2, e, daemon)
-        elif _is(p, i, e, b"NOQUEUE: ", 9):
+        elif begins(p, i, e, b"NOQUEUE: ", 9):
             self._queued(p, i + 9, e, daemon)
         elif _follows_an_id(p, i, j + 2, e):
             self.out.text(QUEUE_ID, p, i, j)
@@ -332,15 +301,15 @@ class MailParser:
         daemon: cython.int,
     ) -> cython.void:
         """Read what follows a queue id; the commonest lines first."""
-        if _is(p, i, e, b"to=<", 4):
+        if begins(p, i, e, b"to=<", 4):
             if self.wants_deliveries:
                 self._delivery(p, i + 4, e)
-        elif _is(p, i, e, b"from=<", 6):
+        elif begins(p, i, e, b"from=<", 6):
             if self.wants_from:
                 self._from(p, i + 6, e)
-        elif e - i == 7 and _is(p, i, e, b"removed", 7):
+        elif e - i == 7 and begins(p, i, e, b"removed", 7):
             self.out.code(EVENT, E_REMOVED)
-        elif _is(p, i, e, b"client=", 7):
+        elif begins(p, i, e, b"client=", 7):
             if self.wants_clients:
                 self.out.code(EVENT, E_CLIENT)
                 i = self.fields.client(p, i + 7, e)
@@ -368,25 +337,25 @@ class MailParser:
                 i += 1
             if i < e and p[i] == 32:
                 i += 1
-            if _is(p, i, e, b"status=", 7):
+            if begins(p, i, e, b"status=", 7):
                 self._status(p, i + 7, e)
                 return
-            if _is(p, i, e, b"orig_to=<", 9):
+            if begins(p, i, e, b"orig_to=<", 9):
                 k = field_end(p, i + 9, e)
                 self.out.text(ORIG_TO, p, i + 9, k)
                 i = k + 1
                 continue
             k = _comma(p, i, e)
-            if _is(p, i, e, b"relay=", 6):
+            if begins(p, i, e, b"relay=", 6):
                 if self._wants(RELAY) or self._wants(RELAY_IP):
                     self.fields.relay(p, i + 6, k)
-            elif _is(p, i, e, b"delay", 5):
-                if _is(p, i, e, b"delays=", 7):
+            elif begins(p, i, e, b"delay", 5):
+                if begins(p, i, e, b"delays=", 7):
                     if self.mask & _DELAYS:
                         self._delays(p, i + 7, k)
-                elif _is(p, i, e, b"delay=", 6) and self._wants(DELAY):
+                elif begins(p, i, e, b"delay=", 6) and self._wants(DELAY):
                     self.out.number(DELAY, micros(p, i + 6, k))
-            elif self._wants(DSN) and _is(p, i, e, b"dsn=", 4):
+            elif self._wants(DSN) and begins(p, i, e, b"dsn=", 4):
                 self.out.text(DSN, p, i + 4, k)
             i = k
 
@@ -415,7 +384,7 @@ class MailParser:
         if self._wants(STATUS):
             k = self.status_words.find_word(p, i, j)
             self.out.code(STATUS, k + 1 if k >= 0 else self.status_words.n + 1)
-        if self.mask & _OUTCOME and _is(p, j, e, b" (", 2):
+        if self.mask & _OUTCOME and begins(p, j, e, b" (", 2):
             j += 2
             if e > j and p[e - 1] == 41:
                 e -= 1
@@ -432,7 +401,7 @@ class MailParser:
         if self._wants(SENDER):
             self.out.text(SENDER, p, i, k)
         i = k + 1
-        if not self.mask & _FROM and _is(p, i, e, b", size=", 7):
+        if not self.mask & _FROM and begins(p, i, e, b", size=", 7):
             self.out.code(EVENT, E_ACTIVE)
             return
         while i < e:
@@ -441,12 +410,12 @@ class MailParser:
             if i < e and p[i] == 32:
                 i += 1
             k = token_end(p, i, e)
-            if _is(p, i, e, b"size=", 5):
+            if begins(p, i, e, b"size=", 5):
                 self.out.number(SIZE, whole(p, i + 5, k))
-            elif _is(p, i, e, b"nrcpt=", 6):
+            elif begins(p, i, e, b"nrcpt=", 6):
                 self.out.number(NRCPT, whole(p, i + 6, k))
                 break
-            elif _is(p, i, e, b"status=", 7):
+            elif begins(p, i, e, b"status=", 7):
                 is_expired = True
                 place = self.status_words.find_word(p, i + 7, k)
                 self.out.code(STATUS, place + 1 if place >= 0 else self.status_words.n + 1)
@@ -468,10 +437,10 @@ def _follows_an_id(
     while start < i and not 48 <= p[start] <= 57:
         start += 1
     return start < i and (
-        _is(p, i, e, b"to=<", 4)
-        or _is(p, i, e, b"from=<", 6)
-        or _is(p, i, e, b"client=", 7)
-        or _is(p, i, e, b"message-id=", 11)
-        or _is(p, i, e, b"uid=", 4)
-        or (e - i == 7 and _is(p, i, e, b"removed", 7))
+        begins(p, i, e, b"to=<", 4)
+        or begins(p, i, e, b"from=<", 6)
+        or begins(p, i, e, b"client=", 7)
+        or begins(p, i, e, b"message-id=", 11)
+        or begins(p, i, e, b"uid=", 4)
+        or (e - i == 7 and begins(p, i, e, b"removed", 7))
     )

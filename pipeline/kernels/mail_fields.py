@@ -5,37 +5,37 @@
 import cython
 
 if cython.compiled:
-    from cython.cimports.libc.string import memcmp
     from cython.cimports.pipeline.kernels.mail_columns import Columns
     from cython.cimports.pipeline.kernels.mail_reason import Templates, failed_host, host_end
     from cython.cimports.pipeline.kernels.mail_text import (
         bracket_end,
         dsn_end,
-        find,
         find_text,
         is_address,
+        port_end,
         reply_code_end,
         rfind_text,
         token_end,
         whole,
     )
     from cython.cimports.pipeline.kernels.mail_words import Words
+    from cython.cimports.pipeline.kernels.spans import begins, find
 else:
     from pipeline.kernels.mail_columns import Columns
     from pipeline.kernels.mail_reason import Templates, failed_host, host_end
     from pipeline.kernels.mail_text import (
         bracket_end,
         dsn_end,
-        find,
         find_text,
         is_address,
+        port_end,
         reply_code_end,
         rfind_text,
         token_end,
         whole,
     )
     from pipeline.kernels.mail_words import Words
-    from pipeline.kernels.marks import begins
+    from pipeline.kernels.spans import begins, find
 
 from pipeline.kernels.mail_names import COLUMNS, LINKS, PLACES, STAGES
 
@@ -86,28 +86,6 @@ _FORWARDED = cython.declare(cython.int, LINKS.index("forwarded"))
 @cython.inline
 @cython.nogil
 @cython.exceptval(check=False)
-def _is(
-    p: cython.p_uchar,
-    i: cython.Py_ssize_t,
-    e: cython.Py_ssize_t,
-    text: cython.p_const_char,
-    n: cython.int,
-) -> cython.bint:
-    """Tell whether p[i:e] begins with the n bytes of a text, a constant.
-
-    ``marks.begins`` once more: no compiler inlines a function of another module, and inlined this
-    is a comparison or two of words.
-    """
-    if cython.compiled:
-        return e - i >= n and memcmp(p + i, text, n) == 0
-    else:
-        return begins(p, i, e, text, n)
-
-
-@cython.cfunc
-@cython.inline
-@cython.nogil
-@cython.exceptval(check=False)
 def _bit(column: cython.int) -> cython.ulonglong:
     return cython.cast(cython.ulonglong, 1) << column
 
@@ -152,7 +130,7 @@ class Fields:
         self.out.text(CLIENT, p, i, k + 1)
         if self.mask & _bit(CLIENT_IP) and is_address(p, j + 1, k):
             self.out.text(CLIENT_IP, p, j + 1, k)
-        return _port_end(p, k + 1, e)
+        return port_end(p, k + 1, e)
 
     @cython.cfunc
     @cython.nogil
@@ -183,7 +161,7 @@ class Fields:
             j = find(p, 93, j, e)
             if j < 0:
                 return e
-            j = _port_end(p, j + 1, e)
+            j = port_end(p, j + 1, e)
         elif j > i and p[j - 1] == 58:
             j -= 1
         self.relay(p, i, j)
@@ -291,7 +269,7 @@ class Fields:
             return
         self.host(p, i, e)
         j = self.server(p, i + 11, e)
-        if _is(p, j, e, b": ", 2) and self.mask & (_bit(REASON) | _bit(REASON_GROUP)):
+        if begins(p, j, e, b": ", 2) and self.mask & (_bit(REASON) | _bit(REASON_GROUP)):
             k = rfind_text(p, j, e, b" (port ", 7) if p[e - 1] == 41 else -1
             self.reason(p, j + 2, k if k >= 0 else e)
 
@@ -303,7 +281,7 @@ class Fields:
         link: cython.int = _QUEUED
         j: cython.Py_ssize_t = rfind_text(p, i, e, b"queued as ", 10)
         if j < 0:
-            if not _is(p, i, e, b"forwarded as ", 13):
+            if not begins(p, i, e, b"forwarded as ", 13):
                 return
             link = _FORWARDED
             j = i + 3
@@ -329,9 +307,9 @@ class Fields:
             k = find_text(p, i, e, b", ", 2)
             if k < 0:
                 k = e
-            if _is(p, i, e, b"sasl_method=", 12):
+            if begins(p, i, e, b"sasl_method=", 12):
                 self.out.text(SASL_METHOD, p, i + 12, k)
-            elif _is(p, i, e, b"sasl_username=", 14):
+            elif begins(p, i, e, b"sasl_username=", 14):
                 self.out.text(SASL_USER, p, i + 14, k)
             i = k
 
@@ -349,15 +327,15 @@ class Fields:
         if not self.mask & _ACTION:
             return
         if (
-            (_is(p, i, e, b"header", 6) and j == i + 6)
-            or (_is(p, i, e, b"body", 4) and j == i + 4)
-            or (_is(p, i, e, b"content", 7) and j == i + 7)
+            (begins(p, i, e, b"header", 6) and j == i + 6)
+            or (begins(p, i, e, b"body", 4) and j == i + 4)
+            or (begins(p, i, e, b"content", 7) and j == i + 7)
         ):
             self._content(p, j, e)
             return
-        if _is(p, j, e, b" from ", 6):
+        if begins(p, j, e, b" from ", 6):
             j = self.client(p, j + 6, e)
-        if _is(p, j, e, b": ", 2):
+        if begins(p, j, e, b": ", 2):
             k = _envelope_start(p, j + 2, e)
             self.reply(p, j + 2, k if k >= 0 else e)
             if k >= 0 and self.mask & _ENVELOPE:
@@ -383,7 +361,7 @@ class Fields:
             self.client(p, j + 6, end)
         if k >= 0:
             j = self.envelope(p, k + 2, e)
-            if _is(p, j, e, b": ", 2):
+            if begins(p, j, e, b": ", 2):
                 self.reply(p, j + 2, e)
 
     @cython.cfunc
@@ -418,13 +396,13 @@ class Fields:
         while i < e:
             while i < e and (p[i] == 32 or p[i] == 44):
                 i += 1
-            if _is(p, i, e, b"from=<", 6):
+            if begins(p, i, e, b"from=<", 6):
                 k = bracket_end(p, i + 6, e)
                 self.out.text(SENDER, p, i + 6, k)
-            elif _is(p, i, e, b"to=<", 4):
+            elif begins(p, i, e, b"to=<", 4):
                 k = bracket_end(p, i + 4, e)
                 self.out.text(RECIPIENT, p, i + 4, k)
-            elif _is(p, i, e, b"helo=<", 6):
+            elif begins(p, i, e, b"helo=<", 6):
                 k = bracket_end(p, i + 6, e)
                 # A client may write what it likes: where HELO comes last, it is all the rest.
                 if (
@@ -437,14 +415,14 @@ class Fields:
                     k = e - 1
                 has_helo = True
                 self.out.text(HELO, p, i + 6, k)
-            elif _is(p, i, e, b"sasl_username=<", 15):
+            elif begins(p, i, e, b"sasl_username=<", 15):
                 k = bracket_end(p, i + 15, e)
                 self.out.text(SASL_USER, p, i + 15, k)
             else:
                 k = token_end(p, i, e)
-                if _is(p, i, e, b"sasl_username=", 14):
+                if begins(p, i, e, b"sasl_username=", 14):
                     self.out.text(SASL_USER, p, i + 14, k)
-                elif _is(p, i, e, b"sasl_method=", 12):
+                elif begins(p, i, e, b"sasl_method=", 12):
                     self.out.text(SASL_METHOD, p, i + 12, k)
                 if k == i or (k < e and p[k] == 58):
                     return k
@@ -454,18 +432,6 @@ class Fields:
             if i < e and p[i] == 58:
                 return i
         return e
-
-
-@cython.cfunc
-@cython.nogil
-@cython.exceptval(check=False)
-def _port_end(p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t) -> cython.Py_ssize_t:
-    """Return the place behind the ``:port`` that p[i:e] may begin with."""
-    if i + 1 < e and p[i] == 58 and 48 <= p[i + 1] <= 57:
-        i += 1
-        while i < e and 48 <= p[i] <= 57:
-            i += 1
-    return i
 
 
 @cython.cfunc

@@ -5,13 +5,10 @@
 import cython
 
 if cython.compiled:
-    from cython.cimports.libc.string import memcmp
     from cython.cimports.pipeline.kernels.mail_columns import Columns
     from cython.cimports.pipeline.kernels.mail_fields import Fields
     from cython.cimports.pipeline.kernels.mail_text import (
         bracket_end,
-        digits_end,
-        find,
         find_text,
         queue_id,
         rfind_text,
@@ -19,13 +16,12 @@ if cython.compiled:
         whole,
     )
     from cython.cimports.pipeline.kernels.mail_words import Words
+    from cython.cimports.pipeline.kernels.spans import begins, digits_end, find
 else:
     from pipeline.kernels.mail_columns import Columns
     from pipeline.kernels.mail_fields import Fields
     from pipeline.kernels.mail_text import (
         bracket_end,
-        digits_end,
-        find,
         find_text,
         queue_id,
         rfind_text,
@@ -33,7 +29,7 @@ else:
         whole,
     )
     from pipeline.kernels.mail_words import Words
-    from pipeline.kernels.marks import begins
+    from pipeline.kernels.spans import begins, digits_end, find
 
 from pipeline.kernels import mail_names as names
 from pipeline.kernels.mail_names import COLUMNS, EVENTS, LINKS, PLACES
@@ -88,28 +84,6 @@ FOR = cython.declare(cython.int, names.FOR)
 #: Events of lines that begin with no head, and others of those whose head has a form.
 _WITHOUT_HEAD = ("other", "policy", "tls")
 _ALSO = {names.WARNING: ("warn", "sasl_failed"), names.CLIENT: ("tls",)}
-
-
-@cython.cfunc
-@cython.inline
-@cython.nogil
-@cython.exceptval(check=False)
-def _is(
-    p: cython.p_uchar,
-    i: cython.Py_ssize_t,
-    e: cython.Py_ssize_t,
-    text: cython.p_const_char,
-    n: cython.int,
-) -> cython.bint:
-    """Tell whether p[i:e] begins with the n bytes of a text, a constant.
-
-    ``marks.begins`` once more: no compiler inlines a function of another module, and inlined this
-    is a comparison or two of words.
-    """
-    if cython.compiled:
-        return e - i >= n and memcmp(p + i, text, n) == 0
-    else:
-        return begins(p, i, e, text, n)
 
 
 @cython.cclass
@@ -255,7 +229,9 @@ class Heads:
         j: cython.Py_ssize_t
         k: cython.Py_ssize_t
         if daemon == D_CLEANUP and (
-            _is(p, i, e, b"header ", 7) or _is(p, i, e, b"body ", 5) or _is(p, i, e, b"content ", 8)
+            begins(p, i, e, b"header ", 7)
+            or begins(p, i, e, b"body ", 5)
+            or begins(p, i, e, b"content ", 8)
         ):
             self.out.code(EVENT, E_WARN)
             self.fields.action(p, i, e)
@@ -265,10 +241,10 @@ class Heads:
             j += 1
         if j < e and p[j] == 91:
             j = find(p, 93, j, e)
-            if j >= 0 and _is(p, j, e, b"]: ", 3):
+            if j >= 0 and begins(p, j, e, b"]: ", 3):
                 self.fields.client(p, i, j + 1)
                 j += 3
-                if _is(p, j, e, b"SASL ", 5):
+                if begins(p, j, e, b"SASL ", 5):
                     k = find_text(p, j + 5, e, b" authentication ", 16)
                     if k >= 0:
                         self.out.code(EVENT, E_SASL_FAILED)
@@ -314,13 +290,13 @@ class Heads:
     def _pickup(self, p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t) -> cython.void:
         """Read ``uid=N from=<name>``; older ones say ``from=name`` or ``sender=name``."""
         k: cython.Py_ssize_t
-        if _is(p, i, e, b"uid=", 4):
+        if begins(p, i, e, b"uid=", 4):
             k = digits_end(p, i + 4, e)
             self.out.number(UID, whole(p, i + 4, k))
             i = k + 1
-        if _is(p, i, e, b"from=", 5):
+        if begins(p, i, e, b"from=", 5):
             i += 5
-        elif _is(p, i, e, b"sender=", 7):
+        elif begins(p, i, e, b"sender=", 7):
             i += 7
         else:
             return
@@ -346,4 +322,4 @@ def _names_peer(p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t) -
     i += 1
     if i + 1 < e and p[i] == 58 and p[i + 1] != 32:
         i = digits_end(p, i + 1, e)
-    return _is(p, i, e, b": ", 2)
+    return begins(p, i, e, b": ", 2)

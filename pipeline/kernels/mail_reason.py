@@ -5,13 +5,14 @@
 import cython
 
 if cython.compiled:
-    from cython.cimports.libc.string import memcmp, memcpy
-    from cython.cimports.pipeline.kernels.mail_text import find, find_text
+    from cython.cimports.libc.string import memcpy
+    from cython.cimports.pipeline.kernels.mail_text import find_text, port_end
     from cython.cimports.pipeline.kernels.names import Interner
+    from cython.cimports.pipeline.kernels.spans import begins, find
 else:
-    from pipeline.kernels.mail_text import find, find_text
-    from pipeline.kernels.marks import begins
+    from pipeline.kernels.mail_text import find_text, port_end
     from pipeline.kernels.names import Interner
+    from pipeline.kernels.spans import begins, find
 
 COMPILED = cython.compiled
 
@@ -64,33 +65,11 @@ else:
 
 
 @cython.cfunc
-@cython.inline
-@cython.nogil
-@cython.exceptval(check=False)
-def _is(
-    p: cython.p_uchar,
-    i: cython.Py_ssize_t,
-    e: cython.Py_ssize_t,
-    text: cython.p_const_char,
-    n: cython.int,
-) -> cython.bint:
-    """Tell whether p[i:e] begins with the n bytes of a text, a constant.
-
-    ``marks.begins`` once more: no compiler inlines a function of another module, and inlined this
-    is a comparison or two of words.
-    """
-    if cython.compiled:
-        return e - i >= n and memcmp(p + i, text, n) == 0
-    else:
-        return begins(p, i, e, text, n)
-
-
-@cython.cfunc
 @cython.nogil
 @cython.exceptval(check=False)
 def unwrapped(p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t) -> cython.Py_ssize_t:
     """Return where the reason itself begins: qmgr repeats one behind its own words."""
-    while _is(p, i, e, b"delivery temporarily suspended: ", 32):
+    while begins(p, i, e, b"delivery temporarily suspended: ", 32):
         i += 32
     return i
 
@@ -124,21 +103,21 @@ def failed_host(p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t) -
     if i >= e:
         return -1
     if p[i] == 99:  # c
-        if _is(p, i, e, b"connect to ", 11):
+        if begins(p, i, e, b"connect to ", 11):
             return i + 11
-        if _is(p, i, e, b"conversation with ", 18):
+        if begins(p, i, e, b"conversation with ", 18):
             return i + 18
-        if _is(p, i, e, b"cannot authenticate to server ", 30):
+        if begins(p, i, e, b"cannot authenticate to server ", 30):
             return i + 30
-    elif p[i] == 104 and _is(p, i, e, b"host ", 5):
+    elif p[i] == 104 and begins(p, i, e, b"host ", 5):
         return i + 5
-    elif p[i] == 108 and _is(p, i, e, b"lost connection with ", 21):
+    elif p[i] == 108 and begins(p, i, e, b"lost connection with ", 21):
         return i + 21
-    elif p[i] == 117 and _is(p, i, e, b"unable to look up host ", 23):
+    elif p[i] == 117 and begins(p, i, e, b"unable to look up host ", 23):
         return i + 23
-    elif p[i] == 109 and _is(p, i, e, b"mail for ", 9):
+    elif p[i] == 109 and begins(p, i, e, b"mail for ", 9):
         return i + 9 if find_text(p, i, e, b" loops back to myself", 21) >= 0 else -1
-    elif p[i] == 110 and _is(p, i, e, b"no MX host for ", 15):
+    elif p[i] == 110 and begins(p, i, e, b"no MX host for ", 15):
         return i + 15
     j = find_text(p, i, e, b" for name=", 10)
     if j >= 0:
@@ -149,7 +128,7 @@ def failed_host(p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t) -
     j = find_text(p, i, e, b"; server ", 9)
     if j >= 0:
         return j + 9
-    if _is(p, i, e, b"TLS ", 4) or _is(p, i, e, b"Cannot start TLS", 16):
+    if begins(p, i, e, b"TLS ", 4) or begins(p, i, e, b"Cannot start TLS", 16):
         j = find_text(p, i, e, b" to ", 4)
         if j >= 0 and find(p, 91, j, e) >= 0:
             return j + 4
@@ -166,11 +145,7 @@ def _after_host(p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t) -
     if i < e and p[i] == 91:
         j = find(p, 93, i, e)
         i = j + 1 if j >= 0 else e
-    if i + 1 < e and p[i] == 58 and _kinds[p[i + 1]] & _DIGIT:
-        i += 1
-        while i < e and _kinds[p[i]] & _DIGIT:
-            i += 1
-    return i
+    return port_end(p, i, e)
 
 
 @cython.cclass
@@ -216,7 +191,7 @@ class Templates:
             e = i + _READ_BYTES
         j = find(p, 40, i, e)
         while j >= 0:
-            if _is(p, j, e, b"(in reply to ", 13) or _is(p, j, e, b"(port ", 6):
+            if begins(p, j, e, b"(in reply to ", 13) or begins(p, j, e, b"(port ", 6):
                 e = j
                 break
             j = find(p, 40, j + 1, e)
@@ -234,13 +209,13 @@ class Templates:
                 # Before "verification failed" or "does not resolve" stands a name, any name.
                 self._close(p, i, j)
                 i = j
-            elif _is(p, j, e, b" Saved", 6):  # Dovecot's id of a delivery
+            elif begins(p, j, e, b" Saved", 6):  # Dovecot's id of a delivery
                 i = j
             elif kinds & _LOOK:
                 i = self._token(p, i, j, e)
-            elif j - i == 6 and _is(p, i, e, b"queued as ", 10):
+            elif j - i == 6 and begins(p, i, e, b"queued as ", 10):
                 i = _word_end(p, j + 4, e)
-            elif j - i == 9 and _is(p, i, e, b"forwarded as ", 13):
+            elif j - i == 9 and begins(p, i, e, b"forwarded as ", 13):
                 self._put(p, i, j)
                 i = _word_end(p, j + 4, e)
             else:
@@ -255,29 +230,29 @@ class Templates:
     ) -> cython.Py_ssize_t:
         """Take off the head that names a host; return where the rest begins."""
         j: cython.Py_ssize_t
-        if _is(p, i, e, b"host ", 5):
+        if begins(p, i, e, b"host ", 5):
             j = _after_host(p, i + 5, e)
-            if _is(p, j, e, b" said: ", 7):
+            if begins(p, j, e, b" said: ", 7):
                 return j + 7
-            if _is(p, j, e, b" refused to talk to me: ", 24):
+            if begins(p, j, e, b" refused to talk to me: ", 24):
                 return j + 1
-        elif _is(p, i, e, b"connect to ", 11):
+        elif begins(p, i, e, b"connect to ", 11):
             j = _after_host(p, i + 11, e)
-            if _is(p, j, e, b": ", 2):
+            if begins(p, j, e, b": ", 2):
                 return j + 2
-        elif _is(p, i, e, b"lost connection with ", 21):
+        elif begins(p, i, e, b"lost connection with ", 21):
             self._put(p, i, i + 15)
             return _after_host(p, i + 21, e)
-        elif _is(p, i, e, b"conversation with ", 18):
+        elif begins(p, i, e, b"conversation with ", 18):
             self._put(p, i, i + 12)
             return _after_host(p, i + 18, e)
-        elif _is(p, i, e, b"mail for ", 9):
+        elif begins(p, i, e, b"mail for ", 9):
             self._put(p, i, i + 4)
             return _after_host(p, i + 9, e)
-        elif _is(p, i, e, b"no MX host for ", 15):
+        elif begins(p, i, e, b"no MX host for ", 15):
             self._put(p, i, i + 10)
             return _after_host(p, i + 15, e)
-        elif _is(p, i, e, b"unable to look up host ", 23):
+        elif begins(p, i, e, b"unable to look up host ", 23):
             self._put(p, i, i + 22)
             return _after_host(p, i + 23, e)
         return i
@@ -326,19 +301,14 @@ class Templates:
                 self._put(p, i, k)
             if a < 0:
                 return e
-            a += 1
-            if a + 1 < stop and p[a] == 58 and _kinds[p[a + 1]] & _DIGIT:
-                a += 1
-                while a < stop and _kinds[p[a]] & _DIGIT:
-                    a += 1
-            return a
+            return port_end(p, a + 1, stop)
         if find_text(p, i, e, b"://", 3) >= 0:
             return e
         k = find(p, 64, i, e)
         if k > i and k + 1 < e:
             self._close(p, i, e)
             return e
-        if _is(p, i, e, b"name=", 5):
+        if begins(p, i, e, b"name=", 5):
             if self._ends(b" for", 4):
                 self._n -= 4
             self._close(p, i, e)
@@ -448,8 +418,8 @@ def _before_unit(p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t) 
     if i < e and p[i] == 32:
         i += 1
     return (
-        _is(p, i, e, b"sec", 3)
-        or _is(p, i, e, b"min", 3)
-        or _is(p, i, e, b"hour", 4)
-        or _is(p, i, e, b"day", 3)
+        begins(p, i, e, b"sec", 3)
+        or begins(p, i, e, b"min", 3)
+        or begins(p, i, e, b"hour", 4)
+        or begins(p, i, e, b"day", 3)
     )

@@ -8,10 +8,9 @@ Every function reads p[i:e] and nothing outside of it, in time linear in its len
 import cython
 
 if cython.compiled:
-    from cython.cimports.libc.string import memchr
-    from cython.cimports.pipeline.kernels.marks import begins
+    from cython.cimports.pipeline.kernels.spans import begins, digits_end, find, is_digit
 else:
-    from pipeline.kernels.marks import begins
+    from pipeline.kernels.spans import begins, digits_end, find, is_digit
 
 COMPILED = cython.compiled
 
@@ -36,23 +35,6 @@ if cython.compiled:
     _kinds = cython.cast(cython.p_uchar, cython.cast(cython.p_char, _HELD))
 else:
     _kinds = _HELD
-
-
-@cython.cfunc
-@cython.nogil
-@cython.exceptval(check=False)
-def find(
-    p: cython.p_uchar, byte: cython.int, i: cython.Py_ssize_t, e: cython.Py_ssize_t
-) -> cython.Py_ssize_t:
-    """Return the first place of a byte in p[i:e], or -1."""
-    if cython.compiled:
-        q: cython.p_uchar = (
-            cython.cast(cython.p_uchar, memchr(p + i, byte, e - i)) if e > i else cython.NULL
-        )
-        return q - p if q != cython.NULL else -1
-    else:
-        at = bytes(p[i:e]).find(byte) if e > i else -1
-        return i + at if at >= 0 else -1
 
 
 @cython.cfunc
@@ -101,16 +83,6 @@ def rfind_text(
 def token_end(p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t) -> cython.Py_ssize_t:
     """Return the first place of a space, comma, semicolon or colon in p[i:e], or ``e``."""
     while i < e and p[i] != 32 and p[i] != 44 and p[i] != 58 and p[i] != 59:
-        i += 1
-    return i
-
-
-@cython.cfunc
-@cython.nogil
-@cython.exceptval(check=False)
-def digits_end(p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t) -> cython.Py_ssize_t:
-    """Return the place behind the digits that p[i:e] begins with."""
-    while i < e and _kinds[p[i]] & _DIGIT:
         i += 1
     return i
 
@@ -178,6 +150,14 @@ def is_address(p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t) ->
         while i < e and p[i] > 32:
             i += 1
     return i == e and separators >= 2
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def port_end(p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t) -> cython.Py_ssize_t:
+    """Return the place behind the ``:port`` that p[i:e] may begin with."""
+    return digits_end(p, i + 1, e) if i + 1 < e and p[i] == 58 and is_digit(p[i + 1]) else i
 
 
 @cython.cfunc

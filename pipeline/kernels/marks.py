@@ -4,6 +4,11 @@
 
 import cython
 
+if cython.compiled:
+    from cython.cimports.pipeline.kernels.spans import begins, digits_end
+else:
+    from pipeline.kernels.spans import begins, digits_end
+
 COMPILED = cython.compiled
 
 #: The processes that are no tag, in the order of their codes.
@@ -32,26 +37,6 @@ else:
 @cython.cfunc
 @cython.nogil
 @cython.exceptval(check=False)
-def begins(
-    p: cython.p_uchar,
-    i: cython.Py_ssize_t,
-    e: cython.Py_ssize_t,
-    text: cython.p_const_char,
-    n: cython.int,
-) -> cython.bint:
-    """Tell whether p[i:e] begins with the n characters of a text."""
-    k: cython.int
-    if e - i < n:
-        return False
-    for k in range(n):
-        if p[i + k] != text[k]:
-            return False
-    return True
-
-
-@cython.cfunc
-@cython.nogil
-@cython.exceptval(check=False)
 def special(p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t) -> cython.int:
     """Return the code of the fixed process that p[i:e] is the text of, 0 where it is none."""
     j: cython.Py_ssize_t
@@ -64,9 +49,7 @@ def special(p: cython.p_uchar, i: cython.Py_ssize_t, e: cython.Py_ssize_t) -> cy
     if not begins(p, i, e, b"last message repeated ", 22):
         return _NO_TAG
     i += 22
-    j = i
-    while j < e and 48 <= p[j] <= 57:
-        j += 1
+    j = digits_end(p, i, e)
     return _LAST_REPEATED if j > i and begins(p, j, e, b" time", 5) else _NO_TAG
 
 

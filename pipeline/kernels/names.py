@@ -7,29 +7,15 @@ from mmap import mmap
 import cython
 
 if cython.compiled:
-    from cython.cimports.libc.string import memcmp, memcpy
+    from cython.cimports.libc.string import memcpy
+    from cython.cimports.pipeline.kernels.spans import same
+else:
+    from pipeline.kernels.spans import same
 
 COMPILED = cython.compiled
 
 _RECENT = cython.declare(cython.int, 1024)
 _LOW_32 = cython.declare(cython.ulonglong, 0xFFFFFFFF)
-
-
-@cython.cfunc
-@cython.nogil
-@cython.exceptval(check=False)
-def _same(
-    p: cython.p_uchar,
-    i: cython.Py_ssize_t,
-    q: cython.p_uchar,
-    j: cython.Py_ssize_t,
-    n: cython.Py_ssize_t,
-) -> cython.bint:
-    """Tell whether p[i:i+n] equals q[j:j+n]."""
-    if cython.compiled:
-        return memcmp(p + i, q + j, n) == 0
-    else:
-        return p[i : i + n] == q[j : j + n]
 
 
 @cython.cclass
@@ -100,7 +86,7 @@ class Interner:
         if (
             k >= 0
             and self.starts_[k + 1] - self.starts_[k] == n
-            and _same(p, i, self.arena_, self.starts_[k], n)
+            and same(p, i, self.arena_, self.starts_[k], n)
         ):
             return k
         h: cython.ulonglong = 2166136261  # FNV-1a, 32 bits
@@ -110,7 +96,7 @@ class Interner:
         slot: cython.int = cython.cast(cython.int, (h ^ (h >> 15)) & self.mask)
         while self.slots_[slot]:
             k = self.slots_[slot] - 1
-            if self.starts_[k + 1] - self.starts_[k] == n and _same(
+            if self.starts_[k + 1] - self.starts_[k] == n and same(
                 p, i, self.arena_, self.starts_[k], n
             ):
                 self.recent_[near] = k + 1

@@ -1,11 +1,9 @@
-from pipeline.kernels.inner cimport Inner
+from pipeline.kernels.opener cimport Opener
 
-cdef class FrameOpener:
-    cdef public Inner inner
-    cdef Py_ssize_t _open(self, unsigned char *p, Py_ssize_t i, Py_ssize_t stop, long long offset, bint is_last) noexcept nogil
+cdef class FrameOpener(Opener):
+    pass
 
-cdef class EntryOpener:
-    cdef public Inner inner
+cdef class EntryOpener(Opener):
     cdef object _texts, _keys, _held
     cdef unsigned char *texts
     cdef unsigned char *held
@@ -16,10 +14,8 @@ cdef class EntryOpener:
     cdef long long offset, n_bytes
     cdef bint has_fields
     cdef bint is_cut              # the line at hand is too long: its rest is passed over
-    cpdef begin(self)
     cdef void _forget(self) noexcept nogil
     cdef void _put(self) noexcept nogil
-    cdef Py_ssize_t _open(self, unsigned char *p, Py_ssize_t i, Py_ssize_t stop, long long offset, bint is_last) noexcept nogil
     cdef Py_ssize_t _key_end(self, unsigned char *p, Py_ssize_t i, Py_ssize_t e) noexcept nogil
     cdef unsigned long long _length(self, unsigned char *p, Py_ssize_t i) noexcept nogil
     cdef void _take(self, unsigned char *p, Py_ssize_t i, Py_ssize_t key_end, Py_ssize_t begin, Py_ssize_t end) noexcept nogil

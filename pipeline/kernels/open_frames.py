@@ -7,65 +7,26 @@ from mmap import mmap
 import cython
 
 if cython.compiled:
-    from cython.cimports.pipeline.kernels.inner import Inner
-    from cython.cimports.pipeline.kernels.json_text import copy, find
+    from cython.cimports.pipeline.kernels.envelope_fields import MAX_TEXT, MESSAGE, NONE, OTHER, RAW
+    from cython.cimports.pipeline.kernels.opener import Opener, line_end
+    from cython.cimports.pipeline.kernels.spans import copy
 else:
-    from pipeline.kernels.inner import Inner
-    from pipeline.kernels.json_text import copy, find
+    from pipeline.kernels.envelope_fields import MAX_TEXT, MESSAGE, NONE, OTHER, RAW
+    from pipeline.kernels.opener import Opener, line_end
+    from pipeline.kernels.spans import copy
 
-from pipeline.kernels.inner import FIELDS
+from pipeline.kernels.envelope_fields import FIELDS
 
 COMPILED = cython.compiled
 
-_MESSAGE = cython.declare(cython.int, 0)
-_NONE = cython.declare(cython.int, 0)
-_RAW = cython.declare(cython.int, 1)
-_OTHER = cython.declare(cython.int, 6)
-_MAX_TEXT = cython.declare(cython.Py_ssize_t, 1 << 20)  # model.MAX_LINE_BYTES
 _MAX_FIELD = cython.declare(cython.Py_ssize_t, 256)
 #: What a journal holds in one field at most, and some.
 _MAX_LENGTH = cython.declare(cython.ulonglong, 1 << 30)
 
 
 @cython.cclass
-class FrameOpener:
+class FrameOpener(Opener):
     """Opens frames as RFC 6587 counts them, ``LENGTH <PRI>…``; a line end may follow each."""
-
-    def __init__(self):
-        self.inner = Inner()
-
-    def open(
-        self,
-        block: cython.uchar[::1],
-        start: cython.Py_ssize_t,
-        stop: cython.Py_ssize_t,
-        offset: cython.longlong,
-        is_last: cython.bint,
-    ):
-        """Open frames of block[start:stop] until ``inner`` is full, or one isn't whole.
-
-        Parameters
-        ----------
-        offset : int
-            Plain offset of block[0] in its file.
-        is_last : bool
-            Nothing follows: what isn't whole is kept as it stands.
-
-        Returns
-        -------
-        int
-            Where to go on.
-        """
-        if stop <= start:
-            return stop
-        at: cython.Py_ssize_t
-        if cython.compiled:
-            p: cython.p_uchar = cython.address(block[0])
-            with cython.nogil:
-                at = self._open(p, start, stop, offset, is_last)
-        else:
-            at = self._open(block, start, stop, offset, is_last)
-        return at
 
     @cython.cfunc
     @cython.nogil
@@ -76,7 +37,6 @@ class FrameOpener:
         i: cython.Py_ssize_t,
         stop: cython.Py_ssize_t,
         offset: cython.longlong,
-        is_last: cython.bint,
     ) -> cython.Py_ssize_t:
         k: cython.Py_ssize_t
         n: cython.Py_ssize_t
@@ -87,45 +47,33 @@ class FrameOpener:
             while k < stop and k < i + 7 and 48 <= p[k] <= 57:
                 n = n * 10 + p[k] - 48
                 k += 1
-            if k + 1 >= stop and not is_last:
+            if k + 1 >= stop and not self.is_last:
                 return i
-            if k > i and k + 1 < stop and p[k] == 32 and p[k + 1] == 60 and n <= _MAX_TEXT:
+            if k > i and k + 1 < stop and p[k] == 32 and p[k + 1] == 60 and n <= MAX_TEXT:
                 end = k + 1 + n
                 # One byte more: a line end that isn't counted belongs to it.
-                if end + 1 > stop and not is_last:
+                if end + 1 > stop and not self.is_last:
                     return i
                 if end <= stop:
                     if not self.inner.has_room(n):
                         return i
                     self.inner.forget()
-                    self.inner.note(_MESSAGE, _RAW, k + 1, end)
+                    self.inner.note(MESSAGE, RAW, k + 1, end)
                     if end < stop and p[end] == 10:
                         end += 1
                     self.inner.put(p, offset + i, end - i, 0, True)
                     i = end
                     continue
-            end = find(p, 10, i, stop)
-            k = end
-            if end < 0:
-                if not is_last and stop - i < _MAX_TEXT:
-                    return i
-                end = stop
-                k = stop
-            else:
-                end += 1
-            n = min(_MAX_TEXT, k - i)
-            if not self.inner.has_room(n):
+            k = line_end(p, i, stop, self.is_last)
+            end = min(k + 1, stop)
+            if k < 0 or not self._keep(p, i, k, end, offset):
                 return i
-            self.inner.keep(p, i, k, offset + i, end - i)
             i = end
         return i
 
-    def end(self):
-        """Write what was begun; there is nothing such here."""
-
 
 @cython.cclass
-class EntryOpener:
+class EntryOpener(Opener):
     """Opens entries of ``journalctl -o export``: fields on lines, or with a length; an empty line.
 
     Parameters
@@ -135,7 +83,7 @@ class EntryOpener:
     """
 
     def __init__(self, mapping):
-        self.inner = Inner()
+        super().__init__()
         self.inner.may_be_null = True
         keys = [
             (path.encode(), FIELDS.index(name), rank)
@@ -150,7 +98,7 @@ class EntryOpener:
             self._keys[3 * k] = len(keys[k][0])
             self._keys[3 * k + 1] = keys[k][1]
             self._keys[3 * k + 2] = keys[k][2]
-        self._held = mmap(-1, _MAX_TEXT + len(FIELDS) * _MAX_FIELD)
+        self._held = mmap(-1, MAX_TEXT + len(FIELDS) * _MAX_FIELD)
         if cython.compiled:
             texts: cython.uchar[::1] = self._texts
             numbers: cython.int[::1] = self._keys
@@ -172,26 +120,6 @@ class EntryOpener:
         self.is_cut = False
         self._forget()
 
-    def open(
-        self,
-        block: cython.uchar[::1],
-        start: cython.Py_ssize_t,
-        stop: cython.Py_ssize_t,
-        offset: cython.longlong,
-        is_last: cython.bint,
-    ):
-        """Open entries of block[start:stop], as `FrameOpener.open` does frames."""
-        if stop <= start:
-            return stop
-        at: cython.Py_ssize_t
-        if cython.compiled:
-            p: cython.p_uchar = cython.address(block[0])
-            with cython.nogil:
-                at = self._open(p, start, stop, offset, is_last)
-        else:
-            at = self._open(block, start, stop, offset, is_last)
-        return at
-
     def end(self):
         """Write the entry that no empty line ends."""
         if self.has_fields:
@@ -204,7 +132,7 @@ class EntryOpener:
     @cython.exceptval(check=False)
     def _forget(self) -> cython.void:
         self.inner.forget()
-        self.inner.note(_MESSAGE, _OTHER, 0, 0)
+        self.inner.note(MESSAGE, OTHER, 0, 0)
 
     @cython.cfunc
     @cython.nogil
@@ -225,7 +153,6 @@ class EntryOpener:
         i: cython.Py_ssize_t,
         stop: cython.Py_ssize_t,
         offset: cython.longlong,
-        is_last: cython.bint,
     ) -> cython.Py_ssize_t:
         end: cython.Py_ssize_t
         next_: cython.Py_ssize_t
@@ -239,13 +166,10 @@ class EntryOpener:
                 self.left -= n
                 self.n_bytes += n
                 continue
-            end = find(p, 10, i, stop)
-            next_ = end + 1
+            end = line_end(p, i, stop, self.is_last)
+            next_ = min(end + 1, stop)
             if end < 0:
-                if not is_last and stop - i < _MAX_TEXT:
-                    return i
-                end = stop
-                next_ = stop
+                return i
             if self.is_cut:  # the rest of a line that was too long
                 self.is_cut = next_ == end
                 self.n_bytes += next_ - i
@@ -254,7 +178,7 @@ class EntryOpener:
             if self.n_bytes == 0:
                 self.offset = offset + i
             if end == i:
-                if not self.inner.has_room(self.inner.end[_MESSAGE] - self.inner.begin[_MESSAGE]):
+                if not self.inner.has_room(self.inner.end[MESSAGE] - self.inner.begin[MESSAGE]):
                     return i
                 self.n_bytes += 1
                 i += 1
@@ -263,14 +187,14 @@ class EntryOpener:
                 continue
             equals = self._key_end(p, i, end)
             if equals > i and equals == end and next_ > end:
-                if next_ + 8 > stop and not is_last:
+                if next_ + 8 > stop and not self.is_last:
                     return i
                 length = _MAX_LENGTH + 1
                 if next_ + 8 <= stop:
                     length = self._length(p, next_)
                 if length <= _MAX_LENGTH:
                     n = cython.cast(cython.Py_ssize_t, length)
-                    if next_ + 8 + n + 1 > stop and not is_last and n < _MAX_TEXT:
+                    if next_ + 8 + n + 1 > stop and not self.is_last and n < MAX_TEXT:
                         return i
                     if n > stop - next_ - 8:
                         n = stop - next_ - 8
@@ -282,13 +206,11 @@ class EntryOpener:
             elif equals > i and equals < end:
                 self._take(p, i, equals, equals + 1, end)
                 self.n_bytes += next_ - i
-                self.is_cut = next_ == end and not is_last
+                self.is_cut = next_ == end and not self.is_last
                 i = next_
                 continue
-            n = min(_MAX_TEXT, end - i)
-            if not self.inner.has_room(n):
+            if not self._keep(p, i, end, next_, offset):
                 return i
-            self.inner.keep(p, i, end, offset + i, next_ - i)
             i = next_
         return i
 
@@ -343,17 +265,17 @@ class EntryOpener:
                 continue
             field = self.keys[3 * n + 1]
             rank = self.keys[3 * n + 2]
-            if field != _MESSAGE and self.inner.kind[field] != _NONE:
+            if field != MESSAGE and self.inner.kind[field] != NONE:
                 if self.inner.rank[field] < rank:
                     return
             at = 0
-            most = _MAX_TEXT
-            if field != _MESSAGE:
-                at = _MAX_TEXT + (field - 1) * _MAX_FIELD
+            most = MAX_TEXT
+            if field != MESSAGE:
+                at = MAX_TEXT + (field - 1) * _MAX_FIELD
                 most = _MAX_FIELD
             if end - begin > most:
                 end = begin + most
             copy(self.held, at, p, begin, end - begin)
-            self.inner.note(field, _RAW, at, at + end - begin)
+            self.inner.note(field, RAW, at, at + end - begin)
             self.inner.rank[field] = rank
             return

@@ -5,39 +5,61 @@
 import cython
 
 if cython.compiled:
-    from cython.cimports.pipeline.kernels.inner import Inner
+    from cython.cimports.pipeline.kernels.envelope_fields import (
+        ARRAY,
+        ESCAPED,
+        MESSAGE,
+        NONE,
+        NUMBER,
+        OTHER,
+        RAW,
+        STREAM,
+        STRING,
+        TIME,
+    )
     from cython.cimports.pipeline.kernels.json_text import (
-        find,
+        escaped_line_end,
         skip_blanks,
         skip_string,
         skip_value,
         unescape,
     )
+    from cython.cimports.pipeline.kernels.opener import LineOpener
+    from cython.cimports.pipeline.kernels.spans import find
 else:
-    from pipeline.kernels.inner import Inner
-    from pipeline.kernels.json_text import find, skip_blanks, skip_string, skip_value, unescape
+    from pipeline.kernels.envelope_fields import (
+        ARRAY,
+        ESCAPED,
+        MESSAGE,
+        NONE,
+        NUMBER,
+        OTHER,
+        RAW,
+        STREAM,
+        STRING,
+        TIME,
+    )
+    from pipeline.kernels.json_text import (
+        escaped_line_end,
+        skip_blanks,
+        skip_string,
+        skip_value,
+        unescape,
+    )
+    from pipeline.kernels.opener import LineOpener
+    from pipeline.kernels.spans import find
 
-from pipeline.kernels.inner import FIELDS
+from pipeline.kernels.envelope_fields import FIELDS
 
 COMPILED = cython.compiled
 
-_MESSAGE = cython.declare(cython.int, 0)
-_TIME = cython.declare(cython.int, 1)
-_STREAM = cython.declare(cython.int, 7)
-_NONE = cython.declare(cython.int, 0)
-_RAW = cython.declare(cython.int, 1)
-_STRING = cython.declare(cython.int, 2)
-_ESCAPED = cython.declare(cython.int, 3)
-_NUMBER = cython.declare(cython.int, 4)
-_ARRAY = cython.declare(cython.int, 5)
-_OTHER = cython.declare(cython.int, 6)
 #: Words of a key's entry: begin and end of its text, field or -1, rank, first and last key inside.
 _WORDS = cython.declare(cython.int, 6)
 _MAX_KEY = cython.declare(cython.Py_ssize_t, 256)
 
 
 @cython.cclass
-class JsonOpener:
+class JsonOpener(LineOpener):
     """Opens JSON envelopes of one mapping.
 
     Parameters
@@ -54,7 +76,7 @@ class JsonOpener:
     """
 
     def __init__(self, mapping, joins=False, may_be_null=False, has_prefix=False):
-        self.inner = Inner()
+        super().__init__()
         self.inner.may_be_null = may_be_null
         self._joins = joins
         self._has_prefix = has_prefix
@@ -81,61 +103,6 @@ class JsonOpener:
             self.texts, self.keys = self._texts, self._keys
             self.scratch = memoryview(self._scratch)
 
-    def open(
-        self,
-        block: cython.uchar[::1],
-        start: cython.Py_ssize_t,
-        stop: cython.Py_ssize_t,
-        offset: cython.longlong,
-        extra_bytes: cython.longlong = 0,
-    ):
-        """Open lines of block[start:stop] until ``inner`` is full; return where to go on.
-
-        Parameters are those of `pipeline.kernels.scan.Scanner.scan`.
-        """
-        if stop <= start:
-            return stop
-        at: cython.Py_ssize_t
-        if cython.compiled:
-            p: cython.p_uchar = cython.address(block[0])
-            with cython.nogil:
-                at = self._open(p, start, stop, offset, extra_bytes)
-        else:
-            at = self._open(block, start, stop, offset, extra_bytes)
-        return at
-
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
-    def _open(
-        self,
-        p: cython.p_uchar,
-        i: cython.Py_ssize_t,
-        stop: cython.Py_ssize_t,
-        offset: cython.longlong,
-        extra_bytes: cython.longlong,
-    ) -> cython.Py_ssize_t:
-        end: cython.Py_ssize_t
-        e: cython.Py_ssize_t
-        n_bytes: cython.longlong
-        while i < stop:
-            end = find(p, 10, i, stop)
-            e = end
-            if end < 0:
-                end = stop
-                e = stop
-            else:
-                end += 1
-            if not self.inner.has_room(e - i):
-                break
-            n_bytes = end - i
-            if end == stop:
-                n_bytes += extra_bytes
-            if not self._line(p, i, e, offset + i, n_bytes):
-                self.inner.keep(p, i, e, offset + i, n_bytes)
-            i = end
-        return i
-
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(check=False)
@@ -158,8 +125,8 @@ class JsonOpener:
             k = find(p, 9, i, e)
             if k < 0:
                 return False
-            self.inner.note(_TIME, _RAW, i, k)
-            self.inner.rank[_TIME] = -1
+            self.inner.note(TIME, RAW, i, k)
+            self.inner.rank[TIME] = -1
             i = find(p, 9, k + 1, e) + 1
             if i <= 0:
                 return False
@@ -170,17 +137,17 @@ class JsonOpener:
         if i < 0 or skip_blanks(p, i, e) < e:
             return False
         if self._joins:
-            k = self.inner.end[_MESSAGE]
-            is_whole = self.inner.kind[_MESSAGE] != _STRING and (
-                self.inner.kind[_MESSAGE] != _ESCAPED
-                or self.inner.line_end(p, self.inner.begin[_MESSAGE], k) > 0
+            k = self.inner.end[MESSAGE]
+            is_whole = self.inner.kind[MESSAGE] != STRING and (
+                self.inner.kind[MESSAGE] != ESCAPED
+                or escaped_line_end(p, self.inner.begin[MESSAGE], k) > 0
             )
             # stdout or stderr
             if (
-                self.inner.kind[_STREAM] == _STRING
-                and self.inner.end[_STREAM] > self.inner.begin[_STREAM]
+                self.inner.kind[STREAM] == STRING
+                and self.inner.end[STREAM] > self.inner.begin[STREAM]
             ):
-                stream = p[self.inner.end[_STREAM] - 1] == 114
+                stream = p[self.inner.end[STREAM] - 1] == 114
         return self.inner.put(p, offset, n_bytes, stream, is_whole)
 
     @cython.cfunc
@@ -287,19 +254,17 @@ class JsonOpener:
 
         Of two that stand at the same path the last counts; null is worse than any other.
         """
-        kind: cython.int = _OTHER
+        kind: cython.int = OTHER
         if p[i] == 34:
             i += 1
             e -= 1
-            kind = _ESCAPED if find(p, 92, i, e) >= 0 else _STRING
+            kind = ESCAPED if find(p, 92, i, e) >= 0 else STRING
         elif 48 <= p[i] <= 57 or p[i] == 45:
-            kind = _NUMBER
+            kind = NUMBER
         elif p[i] == 91:
-            kind = _ARRAY
-        if self.inner.kind[field] != _NONE and self.inner.rank[field] != rank:
-            if kind == _OTHER or (
-                self.inner.kind[field] != _OTHER and self.inner.rank[field] < rank
-            ):
+            kind = ARRAY
+        if self.inner.kind[field] != NONE and self.inner.rank[field] != rank:
+            if kind == OTHER or (self.inner.kind[field] != OTHER and self.inner.rank[field] < rank):
                 return
         self.inner.note(field, kind, i, e)
         self.inner.rank[field] = rank

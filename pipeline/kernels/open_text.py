@@ -5,21 +5,19 @@
 import cython
 
 if cython.compiled:
-    from cython.cimports.pipeline.kernels.inner import Inner
-    from cython.cimports.pipeline.kernels.json_text import find
+    from cython.cimports.pipeline.kernels.envelope_fields import MESSAGE, RAW, TIME
+    from cython.cimports.pipeline.kernels.opener import LineOpener
+    from cython.cimports.pipeline.kernels.spans import find
 else:
-    from pipeline.kernels.inner import Inner
-    from pipeline.kernels.json_text import find
+    from pipeline.kernels.envelope_fields import MESSAGE, RAW, TIME
+    from pipeline.kernels.opener import LineOpener
+    from pipeline.kernels.spans import find
 
 COMPILED = cython.compiled
 
-_MESSAGE = cython.declare(cython.int, 0)
-_TIME = cython.declare(cython.int, 1)
-_RAW = cython.declare(cython.int, 1)
-
 
 @cython.cclass
-class TextOpener:
+class TextOpener(LineOpener):
     """Opens lines that begin with a dated stamp and a blank.
 
     Parameters
@@ -30,63 +28,8 @@ class TextOpener:
     """
 
     def __init__(self, is_cri):
-        self.inner = Inner()
+        super().__init__()
         self._is_cri = is_cri
-
-    def open(
-        self,
-        block: cython.uchar[::1],
-        start: cython.Py_ssize_t,
-        stop: cython.Py_ssize_t,
-        offset: cython.longlong,
-        extra_bytes: cython.longlong = 0,
-    ):
-        """Open lines of block[start:stop] until ``inner`` is full; return where to go on.
-
-        Parameters are those of `pipeline.kernels.scan.Scanner.scan`.
-        """
-        if stop <= start:
-            return stop
-        at: cython.Py_ssize_t
-        if cython.compiled:
-            p: cython.p_uchar = cython.address(block[0])
-            with cython.nogil:
-                at = self._open(p, start, stop, offset, extra_bytes)
-        else:
-            at = self._open(block, start, stop, offset, extra_bytes)
-        return at
-
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
-    def _open(
-        self,
-        p: cython.p_uchar,
-        i: cython.Py_ssize_t,
-        stop: cython.Py_ssize_t,
-        offset: cython.longlong,
-        extra_bytes: cython.longlong,
-    ) -> cython.Py_ssize_t:
-        end: cython.Py_ssize_t
-        e: cython.Py_ssize_t
-        n_bytes: cython.longlong
-        while i < stop:
-            end = find(p, 10, i, stop)
-            e = end
-            if end < 0:
-                end = stop
-                e = stop
-            else:
-                end += 1
-            if not self.inner.has_room(e - i):
-                break
-            n_bytes = end - i
-            if end == stop:
-                n_bytes += extra_bytes
-            if not self._line(p, i, e, offset + i, n_bytes):
-                self.inner.keep(p, i, e, offset + i, n_bytes)
-            i = end
-        return i
 
     @cython.cfunc
     @cython.nogil
@@ -112,7 +55,7 @@ class TextOpener:
         # A stamp of 1 to 12 digits of fraction and an offset is no longer.
         if k < 0 or k - i > 40 or not self.inner.is_stamp(p, i, k):
             return False
-        self.inner.note(_TIME, _RAW, i, k)
+        self.inner.note(TIME, RAW, i, k)
         k += 1
         if self._is_cri:
             if e - k < 8 or p[k] != 115 or p[k + 1] != 116 or p[k + 2] != 100 or p[k + 6] != 32:
@@ -133,5 +76,5 @@ class TextOpener:
                 if p[k] != 32:
                     return False
                 k += 1
-        self.inner.note(_MESSAGE, _RAW, k, e)
+        self.inner.note(MESSAGE, RAW, k, e)
         return self.inner.put(p, offset, n_bytes, stream, is_whole)

@@ -9,13 +9,14 @@ ISO 8601 / RFC 3339 stamps, what FreeBSD and Solaris put beside them, and web se
 import cython
 
 if cython.compiled:
-    from cython.cimports.libc.string import memchr
     from cython.cimports.pipeline.kernels.line_columns import LineColumns
-    from cython.cimports.pipeline.kernels.marks import begins, level, number, special
+    from cython.cimports.pipeline.kernels.marks import level, number, special
+    from cython.cimports.pipeline.kernels.spans import begins, find, is_digit
     from cython.cimports.pipeline.kernels.views import is_ascii
 else:
     from pipeline.kernels.line_columns import LineColumns
-    from pipeline.kernels.marks import begins, level, number, special
+    from pipeline.kernels.marks import level, number, special
+    from pipeline.kernels.spans import begins, find, is_digit
     from pipeline.kernels.views import is_ascii
 
 from pipeline.kernels.marks import FIXED_PROCESSES
@@ -29,30 +30,6 @@ _DAY_US = cython.declare(cython.longlong, 86_400_000_000)
 HALF_YEAR_US = 183 * 86_400_000_000
 _HALF_YEAR_US = cython.declare(cython.longlong, 183 * 86_400_000_000)
 _MAX_LINE = cython.declare(cython.Py_ssize_t, 1 << 20)  # model.MAX_LINE_BYTES
-
-
-@cython.cfunc
-@cython.nogil
-@cython.exceptval(check=False)
-def _find(
-    p: cython.p_uchar, byte: cython.int, i: cython.Py_ssize_t, e: cython.Py_ssize_t
-) -> cython.Py_ssize_t:
-    """Return the first place of a byte in p[i:e], or -1."""
-    if cython.compiled:
-        q: cython.p_uchar = (
-            cython.cast(cython.p_uchar, memchr(p + i, byte, e - i)) if e > i else cython.NULL
-        )
-        return q - p if q != cython.NULL else -1
-    else:
-        at = bytes(p[i:e]).find(byte)
-        return i + at if at >= 0 else -1
-
-
-@cython.cfunc
-@cython.nogil
-@cython.exceptval(check=False)
-def _digit(c: cython.uchar) -> cython.bint:
-    return 48 <= c <= 57
 
 
 @cython.cfunc
@@ -147,7 +124,7 @@ class Scanner(LineColumns):
         is_clean: cython.bint = not (self.needs_text) or is_ascii(p, i, stop)
         self.is_clean = is_clean
         while i < stop and row < self.max_rows:
-            end = _find(p, 10, i, stop)
+            end = find(p, 10, i, stop)
             if end < 0:
                 end = stop
                 e = stop
@@ -232,14 +209,14 @@ class Scanner(LineColumns):
         if j < e and p[j] == 60:  # <PRI>
             k = j + 1
             pri = 0
-            while k < e and k < j + 4 and _digit(p[k]):
+            while k < e and k < j + 4 and is_digit(p[k]):
                 pri = pri * 10 + p[k] - 48
                 k += 1
             if k == j + 1 or k >= e or p[k] != 62 or pri > 191:
                 return self.put_undated(p, i, e, row, is_clean)
             j = k + 1
             # RFC 5424 goes on with its version and a space; a stamp never does.
-            while k + 1 < e and k < j + 2 and _digit(p[k + 1]):
+            while k + 1 < e and k < j + 2 and is_digit(p[k + 1]):
                 k += 1
             if k >= j and k + 1 < e and p[j] != 48 and p[k + 1] == 32:
                 j = self.stamp.read(p, k + 2, e)
@@ -290,7 +267,7 @@ class Scanner(LineColumns):
                     j = k + 1
                 elif k > j and k < e and p[k] == 91:
                     tag_end = k
-                    k = _find(p, 93, tag_end + 1, e)
+                    k = find(p, 93, tag_end + 1, e)
                     if k >= 0:
                         tag = j
                         pid = number(p, tag_end + 1, k)
@@ -316,7 +293,7 @@ class Scanner(LineColumns):
                         and p[j + 3] == 32
                     ):  # [ID
                         k = j + 4
-                        while k < e and _digit(p[k]):
+                        while k < e and is_digit(p[k]):
                             k += 1
                         if k < e and p[k] == 32:
                             found = level(p, k + 1, e, 93)

@@ -12,7 +12,10 @@ from mmap import mmap
 import cython
 
 if cython.compiled:
-    from cython.cimports.libc.string import memcpy, memmove, memset
+    from cython.cimports.libc.string import memcpy, memset
+    from cython.cimports.pipeline.kernels.spans import copy, move
+else:
+    from pipeline.kernels.spans import copy, move
 
 COMPILED = cython.compiled
 
@@ -337,24 +340,6 @@ class SeenLines:
             self._new[:] = memoryview(bytes(48 * self.window)).cast("Q")
 
 
-@cython.cfunc
-@cython.inline
-@cython.nogil
-@cython.exceptval(check=False)
-def _move(
-    q: cython.p_uchar,
-    at: cython.Py_ssize_t,
-    p: cython.p_uchar,
-    i: cython.Py_ssize_t,
-    n: cython.Py_ssize_t,
-) -> cython.void:
-    """Write p[i:i+n] at q[at:], which may overlap."""
-    if cython.compiled:
-        memmove(q + at, p + i, n)
-    else:
-        q[at : at + n] = bytes(p[i : i + n])
-
-
 def copy_marked(
     block: cython.uchar[::1],
     begins: cython.longlong[::1],
@@ -380,7 +365,7 @@ def copy_marked(
         if marks[row]:
             i = begins[row]
             e = begins[row + 1] if row + 1 < n else stop
-            _move(q, at, p, i, e - i)
+            copy(q, at, p, i, e - i)
             at += e - i
             if p[e - 1] != 10:
                 q[at] = 10
@@ -407,11 +392,11 @@ def close_up(
     for row in range(n):  # lines in a row that stay are moved at once
         if marks[row]:
             e = begins[row]
-            _move(p, at, p, begin, e - begin)
+            move(p, at, begin, e - begin)
             at += e - begin
             begin = begins[row + 1] if row + 1 < n else stop
     if at != begin:
-        _move(p, at, p, begin, stop - begin)
+        move(p, at, begin, stop - begin)
     return at + stop - begin
 
 

@@ -6,6 +6,9 @@ import cython
 
 if cython.compiled:
     from cython.cimports.libc.string import memchr
+    from cython.cimports.pipeline.kernels.spans import is_digit
+else:
+    from pipeline.kernels.spans import is_digit
 
 COMPILED = cython.compiled
 
@@ -17,16 +20,9 @@ NO_OFFSET = cython.declare(cython.int, -2147483648)
 @cython.cfunc
 @cython.nogil
 @cython.exceptval(check=False)
-def _digit(c: cython.uchar) -> cython.bint:
-    return 48 <= c <= 57
-
-
-@cython.cfunc
-@cython.nogil
-@cython.exceptval(check=False)
 def _two(p: cython.p_uchar, i: cython.Py_ssize_t) -> cython.int:
     """Return the number that two digits make, or -1."""
-    if _digit(p[i]) and _digit(p[i + 1]):
+    if is_digit(p[i]) and is_digit(p[i + 1]):
         return (p[i] - 48) * 10 + p[i + 1] - 48
     return -1
 
@@ -160,7 +156,7 @@ class Stamp:
         self.utc_s = NO_OFFSET
         if e - i < 14:
             return -1
-        if _digit(p[i]):
+        if is_digit(p[i]):
             if e - i < 19 or p[i + 4] != 45 or p[i + 7] != 45 or p[i + 10] != 84:
                 return -1
             hour = _two(p, i)
@@ -185,11 +181,11 @@ class Stamp:
             i += 4
             if p[i] == 32:
                 i += 1
-            if not _digit(p[i]):
+            if not is_digit(p[i]):
                 return -1
             day = p[i] - 48
             i += 1
-            if _digit(p[i]):
+            if is_digit(p[i]):
                 day = day * 10 + p[i] - 48
                 i += 1
             if p[i] != 32 or e - i < 9 or day > 31:
@@ -213,10 +209,10 @@ class Stamp:
             return -1
         i += 8
         self.us = 0
-        if i + 1 < e and (p[i] == 46 or (is_iso and p[i] == 44)) and _digit(p[i + 1]):
+        if i + 1 < e and (p[i] == 46 or (is_iso and p[i] == 44)) and is_digit(p[i + 1]):
             i += 1
             key = 100000
-            while i < e and _digit(p[i]):
+            while i < e and is_digit(p[i]):
                 self.us += (p[i] - 48) * key
                 key //= 10
                 i += 1
@@ -233,7 +229,7 @@ class Stamp:
                 self.date = self.later[key]
         if self.date == NO_DATE:
             return -1
-        if i < e and (_digit(p[i]) or 65 <= p[i] <= 90 or 97 <= p[i] <= 122):
+        if i < e and (is_digit(p[i]) or 65 <= p[i] <= 90 or 97 <= p[i] <= 122):
             return -1
         return i
 

@@ -6,10 +6,10 @@ import cython
 
 if cython.compiled:
     from cython.cimports.libc.string import memcmp, memcpy
-    from cython.cimports.pipeline.kernels.mail_text import find
+    from cython.cimports.pipeline.kernels.spans import find
     from cython.cimports.pipeline.kernels.views import is_utf8
 else:
-    from pipeline.kernels.mail_text import find
+    from pipeline.kernels.spans import find
     from pipeline.kernels.views import is_utf8
 
 COMPILED = cython.compiled
