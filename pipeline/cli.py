@@ -118,8 +118,21 @@ class _Commands(clicks.Group):
             name = args[0].partition("=")[0] if args[0].startswith("--") else args[0][:2]
             known = {name for one in overview_command.params for name in one.opts}
             if name in known - {name for one in self.get_params(ctx) for name in one.opts}:
+                self._refuse_job(ctx, args)
                 args = ["overview", *args]
         return super().parse_args(ctx, args)
+
+    def _refuse_job(self, ctx: click.Context, args: list[str]) -> None:
+        """Refuse options before a job or command: they would be the overview's."""
+        from pathlib import Path
+
+        from pipeline.job import builtin_jobs
+
+        given, _, _ = overview_command.make_parser(ctx).parse_args(list(args))
+        first = next(iter(given.get("sources") or ()), "")
+        is_named = first in self.commands or set(first.split(",")) <= builtin_jobs().keys()
+        if is_named and not Path(first).exists():
+            raise UsageError(f"options stand behind what is asked: sawlog {first} …")
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

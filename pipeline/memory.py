@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+from contextlib import suppress
 
 #: What a page of the larger kind holds.
 _LARGE_PAGE = 2 << 20
@@ -19,5 +20,6 @@ def zeros(n_bytes: int) -> mmap.mmap | bytearray:
         return bytearray(max(n_bytes, 1))
     memory = mmap.mmap(-1, n_bytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     if _ADVICE is not None:
-        memory.madvise(_ADVICE)
+        with suppress(OSError):  # kernels may be built without
+            memory.madvise(_ADVICE)
     return memory

@@ -182,10 +182,14 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class Outer:
-    """Of each line of a block: the plain bytes of its envelope, and where that begins."""
+    """Of each line of a block: the plain bytes of its envelope, and where that begins.
+
+    ``line`` is the line there, counted from the begin of the split.
+    """
 
     bytes: memoryview
     offset: memoryview
+    line: memoryview
 
 
 @dataclass(slots=True)

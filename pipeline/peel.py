@@ -46,12 +46,14 @@ class Peeler:
         years: YearTable,
         *,
         has_all_heads: bool = False,
+        has_parts: bool = False,
         is_second: bool = False,
     ) -> None:
         self._envelope = envelope
         self._opener = _make_opener(envelope) if is_second else _opener(envelope)
         self._inner = self._opener.inner
         self._inner.has_all_heads = has_all_heads
+        self._inner.has_parts = has_parts
         self._opener.begin()
         # The same table of years: a stamp that is none to the scan must be none here.
         self._inner.begin_file(years.days, years.later, years.limit_index, years.limit_s)
@@ -79,12 +81,6 @@ class Peeler:
     def is_lined(self) -> bool:
         """Whether blocks of whole lines are to be given; else they may end anywhere."""
         return self._envelope.is_lined
-
-    @property
-    def n_joined(self) -> int:
-        """Lines of the file that are parts of others."""
-        n: int = self._inner.n_joined
-        return n
 
     @property
     def n_peeled(self) -> int:
@@ -116,7 +112,9 @@ class Peeler:
         at = 0
         while at < block.stop:
             self._inner.clear()
+            start = at
             at = self._opener.open(block.buffer, at, block.stop, block.offset, block.extra_bytes)
+            assert at > start or self._inner.n_rows
             yield from self._take()
 
     def _peel_pieces(self, blocks: Iterator[Block], buffers: Buffers | Unowned) -> Iterator[Block]:
@@ -159,7 +157,7 @@ class Peeler:
     def _take(self) -> Iterator[Block]:
         inner = self._inner
         if inner.n_rows:
-            outer = Outer(inner.outer_bytes, inner.outer_offset)
+            outer = Outer(inner.outer_bytes, inner.outer_offset, inner.outer_line)
             yield Block(inner.text, inner.n_out, 0, outer=outer)
 
 

@@ -106,7 +106,7 @@ class RepeatFinder:
             if not self._leaves_out:
                 continue
             if block.outer is not None and (found or end_row < row):
-                for numbers in (block.outer.bytes, block.outer.offset):
+                for numbers in (block.outer.bytes, block.outer.offset, block.outer.line):
                     kept = close_up_numbers(numbers, row, n, marks, end_row)
                 end_row = kept
             else:

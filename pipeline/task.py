@@ -250,13 +250,16 @@ def _own_bytes(split: Split, stored_offset: int) -> int:
     return max(0, stop - start)
 
 
-def make_peeler(task: MapTask) -> Peeler | None:
-    """Return what takes a split's lines out of their envelopes, where they stand in some."""
+def make_peeler(task: MapTask, *, has_parts: bool = False) -> Peeler | None:
+    """Return what takes a split's lines out of their envelopes, where they stand in some.
+
+    ``has_parts``: a part of a line that has an envelope of its own is a line.
+    """
     if task.envelope is None:
         return None
     from pipeline.peel import Peeler
 
-    return Peeler(task.envelope, task.years)
+    return Peeler(task.envelope, task.years, has_parts=has_parts)
 
 
 def stored_span(split: Split) -> tuple[int, int]:

@@ -95,6 +95,15 @@ def test_options_may_stand_before_the_sources(sawlog, demo, option):
     assert before.out == sawlog(source, *option.split()).out
 
 
+@pytest.mark.parametrize("job", ["volume", "formats", "volume,rejects"])
+def test_options_before_a_job_are_no_overview(sawlog, demo, job):
+    """Whoever types them means the job."""
+    ran = sawlog("--to", "csv", job, demo / "maillog")
+
+    assert (2, "") == (ran.code, ran.out)
+    assert f"sawlog {job} …" in ran.err
+
+
 @pytest.mark.parametrize("width", [20, 40, 60, 80, 100, 200])
 def test_no_line_is_wider_than_the_screen(sawlog, demo, width, monkeypatch):
     """Down to narrow ones; but for commands to be typed, which must be whole, and the axis."""

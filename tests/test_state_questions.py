@@ -144,3 +144,18 @@ def test_another_question_may_have_been_told_the_year(nights):
     done = nights.run(days=5)
     assert 60 == sum(row["n"] for row in done.results["v"].to_pylist())
     nights.run(year=2008, days=5)
+
+
+def test_another_question_may_have_looked_in_other_envelopes(tmp_path):
+    """Without them its lines had no time: that tells nothing of the lines inside."""
+    log, state = tmp_path / "log", tmp_path / "state"
+    record = '{{"log":"Mar  1 10:00:{:02} mx1 app: x\\n","stream":"stdout","time":"{}"}}\n'
+    log.write_text("".join(record.format(k, "2024-03-01T10:00:00Z") for k in range(50)))
+    now = datetime(2024, 3, 2)
+    options = {"scheduler": "inline", "now": now, "state": str(state)}
+    jobs = [sql_job("v", _VOLUME)]
+
+    run_incrementally(jobs, [str(log)], Settings(envelope="none", **options))
+    done = run_incrementally(jobs, [str(log)], Settings(since=datetime(2024, 2, 1), **options))
+
+    assert [50] == done.results["v"]["n"].to_pylist()

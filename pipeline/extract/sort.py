@@ -11,7 +11,6 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from pipeline.combine import FileCounts
-from pipeline.errors import UsageError
 from pipeline.extract.frames import FRAME_BYTES, cut
 from pipeline.extract.keys import Keyer
 from pipeline.extract.pieces import Group, Spool
@@ -72,8 +71,6 @@ class Sorter:
 
         Raises
         ------
-        UsageError
-            Parts of a line stand in envelopes of their own.
         OutputError, OSError
             A file can't be written.
         """
@@ -86,7 +83,7 @@ class Sorter:
         if reading is None:
             self.outputs.ready(number, url, {}, is_damaged=True)
             return url, counts
-        peeler = make_peeler(task)
+        peeler = make_peeler(task, has_parts=True)
         one = _SplitSorter(self, self._local, number, url, peeler)
         one.scanner.begin_file(url, task.years)
         try:
@@ -142,8 +139,6 @@ class _SplitSorter:
                 at = stop
             return
         for inner in self._peeler.open(block):
-            if self._peeler.n_joined:
-                raise self._in_parts()
             row = 0
             assert inner.outer is not None
             for table, _ in self.scanner.scan_to(inner):
@@ -154,9 +149,7 @@ class _SplitSorter:
                 at = stop
 
     def end(self) -> None:
-        """Keep what is left; see that no line waits for its other parts."""
-        for _ in self._peeler.end() if self._peeler is not None else ():
-            raise self._in_parts()
+        """Keep what is left."""
         self._keep_held()
 
     def _begin_turn(self) -> None:
@@ -165,12 +158,6 @@ class _SplitSorter:
         self._outputs.write(self._url, self.groups)
         self.groups = {}
         self._is_turn = True
-
-    def _in_parts(self) -> UsageError:
-        return UsageError(
-            f"{self._url}: some lines stand in several envelopes, a part in each, with others in "
-            "between; such a file can be extracted as it stands only (--by none)"
-        )
 
     def _take_table(
         self, table: pa.Table, block: Block, at: int, lengths: memoryview, extra: int

@@ -3,6 +3,7 @@ from pipeline.kernels.envelope_fields cimport EnvelopeFields
 cdef class Inner(EnvelopeFields):
     cdef public object outer_bytes    # of each row: bytes that it takes in the file
     cdef public object outer_offset   # and where it begins there
+    cdef public object outer_line     # the line there in which it begins, from 0 on
     cdef object _kept
     cdef public Py_ssize_t n_out
     cdef public int n_rows
@@ -13,17 +14,20 @@ cdef class Inner(EnvelopeFields):
     cdef public long long n_joined_dated  # of these: of lines with a time
     cdef public long long n_outer_bytes, n_out_bytes
     cdef public bint has_all_heads        # a line with a stamp of its own gets a head, too
+    cdef public bint has_parts            # a part of a line is a line of its own
     cdef int max_rows
     cdef Py_ssize_t size
     cdef unsigned char *kept
     cdef long long *sizes
     cdef long long *offsets
+    cdef long long *lines
     # Of each stream: pieces of a line that has not ended.
     cdef Py_ssize_t piece_length[2]
     cdef int piece_count[2]
     cdef Py_ssize_t piece_time[2]
     cdef long long piece_offset[2]
     cdef long long piece_bytes[2]
+    cdef long long piece_line[2]
     cdef zero(self)
     cpdef clear(self)
     cpdef flush(self)
@@ -32,4 +36,4 @@ cdef class Inner(EnvelopeFields):
     cdef bint put(self, unsigned char *p, long long offset, long long n_bytes, int stream, bint is_whole) noexcept nogil
     cdef void _join(self, unsigned char *p, Py_ssize_t text, Py_ssize_t end, int stream, long long n_bytes, int less) noexcept nogil
     cdef bint _line(self, unsigned char *p, Py_ssize_t text, Py_ssize_t end, long long offset, long long n_bytes, int stream) noexcept nogil
-    cdef void _row(self, Py_ssize_t end, long long offset, long long n_bytes) noexcept nogil
+    cdef void _row(self, Py_ssize_t end, long long offset, long long n_bytes, long long line) noexcept nogil

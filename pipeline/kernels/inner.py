@@ -44,20 +44,25 @@ class Inner(EnvelopeFields):
         self.size = n_bytes
         self.outer_bytes = memoryview(mmap(-1, 8 * max_rows)).cast("q")
         self.outer_offset = memoryview(mmap(-1, 8 * max_rows)).cast("q")
+        self.outer_line = memoryview(mmap(-1, 8 * max_rows)).cast("q")
         self._kept = mmap(-1, _STREAMS * (MAX_TEXT + MAX_TIME))
         if cython.compiled:
             kept: cython.uchar[::1] = self._kept
             sizes: cython.longlong[::1] = self.outer_bytes
             offsets: cython.longlong[::1] = self.outer_offset
+            lines: cython.longlong[::1] = self.outer_line
             self.kept = cython.address(kept[0])
             self.sizes = cython.address(sizes[0])
             self.offsets = cython.address(offsets[0])
+            self.lines = cython.address(lines[0])
         else:
             self.kept = memoryview(self._kept)
             self.sizes, self.offsets = self.outer_bytes, self.outer_offset
+            self.lines = self.outer_line
             self.piece_length, self.piece_count, self.piece_time = [0, 0], [0, 0], [0, 0]
-            self.piece_offset, self.piece_bytes = [0, 0], [0, 0]
+            self.piece_offset, self.piece_bytes, self.piece_line = [0, 0], [0, 0], [0, 0]
         self.has_all_heads = False
+        self.has_parts = False
         self.zero()
 
     def begin_file(self, years, later, limit_index: cython.int, limit_s: cython.int):
@@ -112,7 +117,7 @@ class Inner(EnvelopeFields):
             e = i + MAX_TEXT
         copy(self.out, self.n_out, p, i, e - i)
         self.n_lines += 1
-        self._row(self.n_out + (e - i), offset, n_bytes)
+        self._row(self.n_out + (e - i), offset, n_bytes, self.n_lines - 1)
 
     @cython.cfunc
     @cython.nogil
@@ -145,7 +150,7 @@ class Inner(EnvelopeFields):
             return False
         self.n_lines += 1
         self.n_opened += 1
-        if not is_whole:
+        if not is_whole and not self.has_parts:
             n = end - text - before
             if n > MAX_TEXT - before:
                 n = MAX_TEXT - before
@@ -153,6 +158,7 @@ class Inner(EnvelopeFields):
             self.piece_length[stream] += n
             if self.piece_count[stream] == 0:
                 self.piece_offset[stream] = offset
+                self.piece_line[stream] = self.n_lines - 1
                 self.piece_bytes[stream] = 0
                 n = self.put_time(p, self.n_out) - self.n_out
                 copy(self.kept, kept, self.out, self.n_out, n)
@@ -235,19 +241,25 @@ class Inner(EnvelopeFields):
                 text = k
                 is_dated = True
         move(self.out, o, text, end - text)
-        self._row(o + (end - text), offset, n_bytes)
+        line: cython.longlong = self.piece_line[stream] if stream >= 0 else self.n_lines - 1
+        self._row(o + (end - text), offset, n_bytes, line)
         return is_dated
 
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(check=False)
     def _row(
-        self, end: cython.Py_ssize_t, offset: cython.longlong, n_bytes: cython.longlong
+        self,
+        end: cython.Py_ssize_t,
+        offset: cython.longlong,
+        n_bytes: cython.longlong,
+        line: cython.longlong,
     ) -> cython.void:
         self.out[end] = 10
         self.n_out_bytes += end + 1 - self.n_out
         self.n_out = end + 1
         self.sizes[self.n_rows] = n_bytes
         self.offsets[self.n_rows] = offset
+        self.lines[self.n_rows] = line
         self.n_outer_bytes += n_bytes
         self.n_rows += 1

@@ -129,12 +129,15 @@ class LineOpener(Opener):
         while i < stop:
             e = line_end(p, i, stop, True)
             end = min(e + 1, stop)
-            if not self.inner.has_room(e - i):
-                break
             n_bytes = end - i
             if end == stop:
                 n_bytes += self.extra_bytes
-            if not self._line(p, i, e, offset + i, n_bytes):
+            if not self.inner.has_room(e - i):
+                if self.inner.n_rows:
+                    break
+                # No envelope is as long as that: as it stands, cut as any overlong line is.
+                self.inner.keep(p, i, e, offset + i, n_bytes)
+            elif not self._line(p, i, e, offset + i, n_bytes):
                 self.inner.keep(p, i, e, offset + i, n_bytes)
             i = end
         return i

@@ -7,8 +7,6 @@ two lines that differ look equal. Two tables take turns; when one is full the ol
 so that memory stays the same and each line of the window is in one of them.
 """
 
-from mmap import mmap
-
 import cython
 
 if cython.compiled:
@@ -16,6 +14,8 @@ if cython.compiled:
     from cython.cimports.pipeline.kernels.spans import copy, move
 else:
     from pipeline.kernels.spans import copy, move
+
+from pipeline.memory import zeros
 
 COMPILED = cython.compiled
 
@@ -117,8 +117,8 @@ class SeenLines:
         self._mask = 2 * window - 1
         self._k0 = int.from_bytes(key[:8], "little")
         self._k1 = int.from_bytes(key[8:16], "little")
-        new: cython.ulonglong[::1] = memoryview(mmap(-1, 48 * window)).cast("Q")
-        old: cython.ulonglong[::1] = memoryview(mmap(-1, 48 * window)).cast("Q")
+        new: cython.ulonglong[::1] = memoryview(zeros(48 * window)).cast("Q")
+        old: cython.ulonglong[::1] = memoryview(zeros(48 * window)).cast("Q")
         self._held = (new, old)
         if cython.compiled:
             self._new = cython.address(new[0])

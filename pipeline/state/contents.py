@@ -69,6 +69,8 @@ class Segment:
         Its last line had no end.
     envelope : str
         Name of what its lines stand in; empty without.
+    envelope_option : str
+        How that was asked for: with another ``--envelope`` the lines may have other times.
     """
 
     id: str
@@ -80,6 +82,7 @@ class Segment:
     is_alone: bool = False
     is_open: bool = False
     envelope: str = ""
+    envelope_option: str = "auto"
     units: dict[str, str] = field(default_factory=dict)
 
     def counts(self) -> LineCounts:

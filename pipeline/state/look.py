@@ -72,6 +72,8 @@ class Work:
         Contents that files of this run hold, by their ids.
     n_again : int
         Known files of which something is read once more.
+    envelope_option : str
+        As ``--envelope`` says.
     """
 
     ledger: Ledger
@@ -85,6 +87,7 @@ class Work:
     holders: dict[str, list[SourceFile]] = field(default_factory=dict)
     read_bytes: int = 0
     n_again: int = 0
+    envelope_option: str = "auto"
 
 
 def look(work: Work, arguments: Sequence[str], settings: Settings) -> Inputs:

@@ -40,7 +40,7 @@ def skip_outside(ledger: Ledger, units: Iterable[Unit], plan: MapPlan, settings:
         if any(plan.queries[place].relation not in _TIMED for place in unit.queries):
             continue
         for content in ledger.contents.values():
-            for segment in _others(content, unit.key):
+            for segment in _others(content, unit.key, settings.envelope):
                 if _is_outside(segment, settings):
                     segment.units[unit.key] = NOTHING
 
@@ -83,13 +83,17 @@ def drop_stale(ledger: Ledger, now: datetime, asked: Iterable[str] = ()) -> int:
     return len(stale)
 
 
-def _others(content: Content, key: str) -> list[Segment]:
-    """Return the segments of a question that has all of a content, if this one has none of it."""
+def _others(content: Content, key: str, envelope: str) -> list[Segment]:
+    """Return the segments of a question that has all of a content, if this one has none of it.
+
+    Lines that were looked for in other envelopes may have had other times, or none.
+    """
     if any(key in segment.units for segment in content.segments):
         return []
     for other in {one: None for segment in content.segments for one in segment.units}:
-        if not content.missing(other):
-            return content.segments_of(other)
+        segments = content.segments_of(other)
+        if not content.missing(other) and all(s.envelope_option == envelope for s in segments):
+            return segments
     return []
 
 

@@ -100,8 +100,8 @@ def note_restated(
             continue
         key = _key(job, plan, units)
         said = _sum_up(ledger, table, columns, now)
-        if key in held:
-            earlier = _Said(**held.pop(key))
+        earlier = _read(held.pop(key, None))
+        if earlier is not None:
             is_stitched = any(plan.queries[k].relation in STITCHED for k in job.places)
             if not is_stitched or _began_before(ledger, earlier.newest) > earlier.n_old:
                 found = _compare(job.job.name, earlier, said)
@@ -113,6 +113,14 @@ def note_restated(
         del held[key]
     if json.dumps(held) != before:
         ledger.objects.put(SAID, _packed(held))
+
+
+def _read(held: dict[str, Any] | None) -> _Said | None:
+    """Return what was said; None where another version of the program keeps it otherwise."""
+    try:
+        return None if held is None else _Said(**held)
+    except TypeError:
+        return None
 
 
 def _compare(job: str, earlier: _Said, said: _Said) -> list[dict[str, object]]:

@@ -73,7 +73,7 @@ def run_incrementally(
     assert settings.state is not None
     objects = Objects(settings.state, settings.storage_options)
     with objects.lease():
-        work = Work(Ledger(objects), units, Account())
+        work = Work(Ledger(objects), units, Account(), envelope_option=settings.envelope)
         skip_outside(work.ledger, units, plan, settings)
         held = load_objects(work.ledger, units, work.warnings)
         inputs = look(work, arguments, settings)
@@ -247,7 +247,7 @@ def _keep(
     if not units:
         return
     for segment in [one for one in content.segments if due.begin <= one.start < stop]:
-        anew = [unit.key for unit in units if segment.units.pop(unit.key, None)]
+        anew = [unit.key for unit in units if segment.units.pop(unit.key, None) is not None]
         if anew and not segment.units:  # without `anew` it is yet to be written
             content.segments.remove(segment)
     segment = Segment(
@@ -260,6 +260,7 @@ def _keep(
         due.is_alone or (piece.is_open and due.end is None),
         piece.is_open and due.end is None,
         due.envelope,
+        work.envelope_option,
     )
     content.segments.append(segment)
     content.forgotten = min(content.forgotten, due.begin)

@@ -180,7 +180,7 @@ class Searcher:
             at = place
             row["line"] = n_before + n_at
             if block.outer is not None:
-                row["place"] = block.outer.offset[n_at]
+                row["place"], row["line"] = block.outer.offset[n_at], block.outer.line[n_at]
         return n_lines
 
     def _find(self, block: Block) -> tuple[list[Span], list[Span], dict[int, int], int]:
