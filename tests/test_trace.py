@@ -192,6 +192,21 @@ def test_sessions_over_the_edges_of_blocks_take_no_further_pass(
             assert text[row["number"] - 1] == row["raw"].decode().strip()
 
 
+def test_sessions_that_never_end_are_followed_together(tmp_path):
+    """However many there are: the lines of each are those from its connect on."""
+    made = [_mail(n, "a@x.example", "b@y.example", f"{n:05X}A") for n in range(3500)]
+    lines = [line for mail in made for line in mail if "disconnect" not in line]
+    log = tmp_path / "log"
+    log.write_text("".join(f"{line}\n" for line in lines))
+    os.utime(log, (_MTIME, _MTIME))
+
+    queries = read_queries(["@x.example"], (), (), "any")
+    traced = trace(queries, [str(log)], Settings(split_bytes=200_000, workers=1))
+
+    assert len(made) == len(traced.stories)
+    assert lines == [row["raw"].decode().strip() for s in traced.stories for row in s.rows]
+
+
 def test_lines_are_where_a_trace_says(sawlog, demo):
     """FILE:N is line N of the text of FILE, also in the middle of a compressed one."""
     logs = sorted(demo.glob("maillog*"))

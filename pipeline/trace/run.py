@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pipeline.trace.search import Found, Needle
     from pipeline.trace.sessions import Row, Session
 
-#: More queue ids than this are not looked for one by one in the second pass.
+#: More queue ids, or processes, than this are not looked for one by one.
 MAX_IDS = 200
 
 
@@ -118,9 +118,9 @@ def _second_search(ids: frozenset[str]) -> Search:
     return Search(None, needles if len(ids) <= MAX_IDS else None, ids=ids)
 
 
-def _pids(sessions: Iterable[Session]) -> tuple[Needle, ...]:
+def _pids(sessions: Iterable[Session]) -> tuple[Needle, ...] | None:
     pids = sorted({session[2] for session in sessions if isinstance(session[2], int)})
-    return tuple((b"[%d]: " % pid, False) for pid in pids)
+    return tuple((b"[%d]: " % pid, False) for pid in pids) if len(pids) <= MAX_IDS else None
 
 
 def _tied(seeds: set[str | None], links: Sequence[tuple[str, str]]) -> frozenset[str]:

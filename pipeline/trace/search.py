@@ -13,10 +13,10 @@ from pipeline.kernels.find import Finder, count_lines
 from pipeline.model import Block
 from pipeline.scan import LineCounts, LineScanner
 from pipeline.task import make_peeler, open_task
-from pipeline.trace.sessions import Row, Session, Sessions, Span, session_of
+from pipeline.trace.sessions import SESSION, Row, Session, Sessions, Span, session_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Container, Iterator, Sequence
 
     import pyarrow as pa
 
@@ -164,7 +164,7 @@ class Searcher:
             if len(texts) > MANY_LINKS:
                 self._take_links(texts, found)
         n_rows = len(found.rows)
-        for row in self._parse(block, spans):
+        for row in self._parse(block, spans, search.sessions or None):
             self._judge(row, found)
         if search.queries is not None or search.ids:
             clients = [row for row in found.rows[n_rows:] if row["event"] == "client"]
@@ -213,8 +213,10 @@ class Searcher:
             pairs = zip(*ids, strict=True)
             found.links += [(one, other) for one, other in pairs if one and other]
 
-    def _parse(self, block: Block, spans: Sequence[Span]) -> Iterator[Row]:
-        """Yield the lines that lie in some spans of a block, parsed."""
+    def _parse(
+        self, block: Block, spans: Sequence[Span], sessions: Container[Session] | None = None
+    ) -> Iterator[Row]:
+        """Yield the lines that lie in some spans of a block, parsed; of some sessions or of all."""
         if not spans:
             return
         pieces = [bytes(block.buffer[a:b]) for a, b in spans]
@@ -227,15 +229,18 @@ class Searcher:
         at = k = 0
         for table in self._scan(text, _PARSED):
             names = [name for name in table.column_names if name in COLUMNS]
-            columns = [values_of(table[name]) for name in names]
-            for values in zip(*columns, strict=True):
-                row: Row = dict(zip(names, values, strict=True))
+            columns = {name: values_of(table[name]) for name in names}
+            keys = zip(*(columns[name] for name in SESSION), strict=True)
+            rows = zip(keys, zip(*columns.values(), strict=True), strict=True)
+            for key, values in rows:
                 end = text.find(b"\n", at) + 1 or len(text)
                 while k + 1 < len(moves) and moves[k + 1][0] <= at:
                     k += 1
-                row["raw"] = bytes(text[at:end])
-                row["place"] = block.offset + at + moves[k][1]
-                yield row
+                if sessions is None or key in sessions:
+                    row: Row = dict(zip(names, values, strict=True))
+                    row["raw"] = bytes(text[at:end])
+                    row["place"] = block.offset + at + moves[k][1]
+                    yield row
                 at = end
 
     def _judge(self, row: Row, found: Found) -> None:

@@ -8,18 +8,20 @@ from pipeline.kernels.find import Finder, count_lines
 from pipeline.model import Block
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 
 #: A parsed line: `pipeline.trace.search.COLUMNS`, and where it stands.
 Row = dict[str, Any]
 #: Begin and end of a line in a block.
 Span = tuple[int, int]
-#: Host, process and pid of a session.
+#: What tells a session apart while it lasts.
+SESSION = ("host", "process", "pid")
 Session = tuple[object, object, object]
 
-_CONNECT, _DISCONNECT = b"connect from ", b"disconnect from "
 #: So much of a block is kept until the next is searched: sessions begin in it.
 CARRIED_BYTES = 1 << 18
+#: The lines of more sessions than this are not looked for one by one: all lines are parsed.
+MAX_MARKS = 24
 
 
 class Sessions:
@@ -28,19 +30,17 @@ class Sessions:
     Parameters
     ----------
     parse : callable
-        Yields the lines in some spans of a block, parsed.
-
-    Attributes
-    ----------
-    beyond : set of Session
-        They begin or end in another split, or too far before.
+        Yields the lines in some spans of a block, parsed, of some sessions or of all.
     """
 
-    def __init__(self, parse: Callable[[Block, Sequence[Span]], Iterator[Row]]) -> None:
-        self.beyond: set[Session] = set()
+    def __init__(
+        self, parse: Callable[[Block, Sequence[Span], Container[Session] | None], Iterator[Row]]
+    ) -> None:
         self._parse = parse
+        self._beyond: set[Session] = set()
+        self._waiting: set[Session] = set()  # begun, and not ended yet
         self._carried: Block | None = None
-        self._waiting: dict[Session, bytes] = {}  # begun, and what their lines hold
+        self._before: dict[Session, list[Row]] | None = None  # lines of what is carried
 
     def take(self, block: Block, clients: Iterable[Row], n_before: int) -> list[Row]:
         """Return lines without a queue id of the sessions of some ``client=`` lines of a block.
@@ -52,87 +52,98 @@ class Sessions:
         n_before : int
             Lines of the split before the block.
         """
+        wanted: dict[Session, set[int]] = {session: set() for session in self._waiting}
+        for row in clients:
+            wanted.setdefault(session_of(row), set()).add(row["place"])
         rows: list[Row] = []
-        followed = set(self._waiting)
-        for session in followed:
-            rows += self._go_on(block, session)
-        for client in clients:
-            rows += self._find(block, client, n_before, followed)
+        if wanted:
+            lines = self._lines(block, wanted)
+            for session, places in wanted.items():
+                rows += self._follow(session, lines.get(session, []), places, n_before)
         # Of lines in envelopes only the block at hand knows where they stand.
         self._carried = None if block.outer is not None else _tail(block)
+        self._before = None
         kept = [row for row in rows if row["queue_id"] is None]
         for row in kept:
             row["matched"] = False
         return kept
 
     def end(self) -> set[Session]:
-        """Return ``beyond``, with those that have not ended."""
-        return self.beyond | self._waiting.keys()
+        """Return the sessions that begin or end in another split, or too far before."""
+        return self._beyond | self._waiting
 
-    def _find(self, block: Block, client: Row, n_before: int, followed: set[Session]) -> list[Row]:
-        """Return the lines of a session, as far as the block reaches."""
-        session, mark = session_of(client), b"[%d]: " % (client["pid"] or 0)
-        place = client["place"] - block.offset
-        rows: list[Row] = []
-        begin = block.buffer.rfind(mark + _CONNECT, 0, place)
-        if begin < 0 and session in followed:
-            return []  # its lines are there
-        if begin < 0:
-            rows = self._before(session, mark, n_before)
-        stop, has_end = _end(block, mark, place)
-        rows += self._of(session, mark, block, _line_begin(block, max(begin, 0)), stop)
-        has_begin = bool(rows) and rows[0]["event"] == "connect"
-        if not has_begin or (has_end and rows[-1]["event"] != "disconnect"):
-            self.beyond.add(session)
-            return []
-        if not has_end:
-            self._waiting[session] = mark
-        return rows
+    def _follow(
+        self, session: Session, lines: Iterable[Row], clients: Container[int], n_before: int
+    ) -> list[Row]:
+        """Return those of the lines of one process that are of a session of some clients."""
+        found: list[Row] = []
+        is_wanted = session in self._waiting
+        self._waiting.discard(session)
+        # Of the session at hand; None: its begin has not been seen.
+        current: list[Row] | None = [] if is_wanted else None
+        headless: list[Row] = []
+        for row in lines:
+            if row["event"] == "connect":
+                found += current if current is not None and is_wanted else []
+                current, is_wanted = [], False
+            if current is None:
+                headless.append(row)
+                if row["place"] in clients:
+                    begin = self._begin(session, n_before)
+                    if begin:
+                        current, is_wanted = [*begin, *headless], True
+                    else:
+                        self._beyond.add(session)
+            else:
+                current.append(row)
+                is_wanted |= row["place"] in clients
+            if row["event"] == "disconnect":
+                found += current if current is not None and is_wanted else []
+                current, is_wanted = None, False
+                headless = []
+        if current is not None and is_wanted:
+            found += current
+            self._waiting.add(session)
+        return found
 
-    def _before(self, session: Session, mark: bytes, n_before: int) -> list[Row]:
+    def _begin(self, session: Session, n_before: int) -> list[Row]:
+        """Return the lines with which a session begins in the block before; none: not there."""
         carried = self._carried
-        begin = -1 if carried is None else carried.buffer.rfind(mark + _CONNECT)
-        if carried is None or begin < 0:
+        if carried is None:
             return []
-        rows = list(self._of(session, mark, carried, _line_begin(carried, begin), carried.stop))
-        for row in rows:
+        if self._before is None:
+            self._before = self._lines(carried, None)
+        rows = self._before.get(session, [])
+        at = max((k for k, row in enumerate(rows) if row["event"] == "connect"), default=-1)
+        if at < 0 or rows[-1]["event"] == "disconnect":
+            return []
+        for row in rows[at:]:
             place = row["place"] - carried.offset
             row["line"] = n_before - count_lines(carried.buffer, place, carried.stop)
-        return rows
+        return rows[at:]
 
-    def _go_on(self, block: Block, session: Session) -> list[Row]:
-        """Return the lines of a session that began before."""
-        mark = self._waiting[session]
-        stop, has_end = _end(block, mark, 0)
-        rows = list(self._of(session, mark, block, 0, stop))
-        if has_end:
-            del self._waiting[session]
-            if not rows or rows[-1]["event"] != "disconnect":
-                self.beyond.add(session)
-        return rows
-
-    def _of(
-        self, session: Session, mark: bytes, block: Block, begin: int, stop: int
-    ) -> Iterator[Row]:
-        finder: Any = Finder([(mark, False)], 1)  # type: ignore[no-untyped-call]
-        found = memoryview(bytearray(8 * 4 << 10)).cast("q")
-        spans, at = [], begin
-        while at < stop:
-            n, at, _ = finder.find(block.buffer, at, stop, found)
-            spans += [(found[k], found[k + 1]) for k in range(0, 4 * n, 4)]
-        return (row for row in self._parse(block, spans) if session_of(row) == session)
+    def _lines(
+        self, block: Block, sessions: dict[Session, set[int]] | None
+    ) -> dict[Session, list[Row]]:
+        """Return the lines of some sessions, or of all, by session."""
+        pids = {pid for *_, pid in sessions or () if isinstance(pid, int)}
+        spans = [(0, block.stop)]
+        if sessions is not None and len(pids) <= MAX_MARKS:
+            spans = _spans(block, [b"[%d]: " % pid for pid in pids])
+        lines: dict[Session, list[Row]] = {}
+        for row in self._parse(block, spans, sessions):
+            lines.setdefault(session_of(row), []).append(row)
+        return lines
 
 
-def _end(block: Block, mark: bytes, at: int) -> tuple[int, bool]:
-    """Return where the line ends that ends a session, and whether it is in the block."""
-    end = block.buffer.find(mark + _DISCONNECT, at, block.stop)
-    if end < 0:
-        return block.stop, False
-    return block.buffer.find(b"\n", end, block.stop) + 1 or block.stop, True
-
-
-def _line_begin(block: Block, at: int) -> int:
-    return block.buffer.rfind(b"\n", 0, at) + 1
+def _spans(block: Block, marks: Sequence[bytes]) -> list[Span]:
+    finder: Any = Finder([(mark, False) for mark in marks], 1)  # type: ignore[no-untyped-call]
+    found = memoryview(bytearray(8 * 4 << 10)).cast("q")
+    spans, at = [], 0
+    while at < block.stop:
+        n, at, _ = finder.find(block.buffer, at, block.stop, found)
+        spans += [(found[k], found[k + 1]) for k in range(0, 4 * n, 4)]
+    return spans
 
 
 def _tail(block: Block) -> Block:
