@@ -82,7 +82,8 @@ class S3Server:
         while True:
             try:
                 urllib.request.urlopen(self.url, timeout=5)
-            except urllib.error.HTTPError:
+            except urllib.error.HTTPError as answer:
+                answer.close()
                 return  # it answers, and wants credentials
             except OSError:
                 if self._process.poll() is not None or time.monotonic() > deadline:
