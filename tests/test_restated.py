@@ -320,7 +320,9 @@ def test_reports_have_a_section(sawlog, tmp_path):
     words += ("-o", page, "-o", letter, "--metrics", metrics)
 
     first = sawlog(*words, log)
-    assert "restated" not in first.err.lower() + letter.read_text().lower()
+    told = first.err.lower() + letter.read_text().lower()
+    assert "restated by" not in told
+    assert "restated days" not in told
     assert "Restated days" not in page.read_text()
     assert 'sawlog_restated_days{sawlog_job="volume"} 0\n' in metrics.read_text()
 

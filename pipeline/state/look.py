@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -92,14 +93,21 @@ class Work:
 
 def look(work: Work, arguments: Sequence[str], settings: Settings) -> Inputs:
     """List the sources; tell what is known from what must be read."""
-    from pipeline.head import STDIN, read_heads
+    from pipeline.head import STDIN
     from pipeline.inputs import Inputs, date_files, list_sources
+    from pipeline.many_heads import Heads
 
     if STDIN in arguments:
         raise SourceError(STDIN, "unreadable", "--state knows files, not standard input")
     find = (lambda _: None) if settings.verify_content else work.ledger.find_seen
+    # Whole: contents are found by the digest of their first kilobytes.
+    heads = Heads(settings.envelope, settings.now, whole_bytes=sys.maxsize)
     listed = list_sources(
-        arguments, settings, needs_all=True, is_known=lambda file: find(file) is not None
+        arguments,
+        settings,
+        needs_all=True,
+        is_known=lambda file: find(file) is not None,
+        on_head=heads.take,
     )
     work.account = account = listed.account
     work.places, work.listed = listed.places, listed.files
@@ -117,7 +125,7 @@ def look(work: Work, arguments: Sequence[str], settings: Settings) -> Inputs:
         else:
             asked.append(file)
     unknown: list[tuple[SourceFile, Head]] = []
-    for file, head in read_heads(asked):
+    for file, head in heads.read(asked):
         if isinstance(head, SourceError):
             account.damaged.append(Damage(head.url, head.kind, detail=head.detail))
         else:

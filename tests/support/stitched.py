@@ -7,8 +7,7 @@ from functools import cache, partial
 from typing import TYPE_CHECKING
 from unittest.mock import patch
 
-from pipeline import at_hand, run, shuffle, stitch
-from pipeline import map as map_stage
+from pipeline import at_hand, run, shuffle, stitch, task
 from pipeline.job import sql_job
 from pipeline.run import run_jobs
 from pipeline.scan import LineScanner
@@ -81,4 +80,4 @@ class SmallLimits(ExitStack):
 def forget_thread() -> None:
     """Let this thread make its buffers and scanner anew."""
     at_hand._local.__dict__.clear()
-    map_stage._local.__dict__.clear()
+    task._local.__dict__.clear()
