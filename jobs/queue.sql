@@ -17,7 +17,10 @@ WITH came AS (
         coalesce(came_from_nobody, 0) - coalesce(gone_from_nobody, 0) AS nobodys
     FROM came FULL JOIN gone USING (day)
 )
-SELECT day, came, gone, given_up, sum(came - gone) OVER (ORDER BY day)::BIGINT AS waiting,
-    sum(nobodys) OVER (ORDER BY day)::BIGINT AS waiting_from_nobody
+-- One row a day: the sums say what may be added up.
+SELECT day, sum(came)::BIGINT AS came, sum(gone)::BIGINT AS gone, sum(given_up)::BIGINT AS given_up,
+    sum(sum(came - gone)) OVER (ORDER BY day)::BIGINT AS waiting,
+    sum(sum(nobodys)) OVER (ORDER BY day)::BIGINT AS waiting_from_nobody
 FROM both_ways
+GROUP BY day
 ORDER BY day

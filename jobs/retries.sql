@@ -18,6 +18,8 @@ WITH tried AS (
     WHERE $queue_id <> ''
     GROUP BY host, queue_id
 )
-SELECT day, host, queue_id, coalesce(attempts, 0) AS attempts, reason, recipient, relay
+-- One row a group: the sum says that attempts may be added up.
+SELECT day, host, queue_id, sum(coalesce(attempts, 0))::BIGINT AS attempts, reason, recipient, relay
 FROM tried FULL JOIN days USING (day, host, queue_id)
+GROUP BY ALL
 ORDER BY day, host, queue_id

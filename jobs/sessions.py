@@ -7,7 +7,10 @@ import pyarrow as pa  # noqa: TC002  # jobs are read by people
 from pipeline.pflogsumm.connections import COLUMNS, RELATION, combine, map  # noqa: A004
 from pipeline.pflogsumm.connections import finish as finish_hours
 
-__all__ = ["COLUMNS", "RELATION", "combine", "finish", "map"]
+#: What may be added up, over days say.
+ADDITIVE = ("sessions", "seconds")
+
+__all__ = ["ADDITIVE", "COLUMNS", "RELATION", "combine", "finish", "map"]
 
 
 def finish(table: pa.Table) -> pa.Table:

@@ -8,7 +8,8 @@ A module with
 * ``map(table) -> pyarrow.Table``: a partial of some rows, possibly none;
 * ``combine(table) -> pyarrow.Table``: a partial of partials, given one behind the other in the
   order of the lines; must be associative, and the same for its own output;
-* ``finish(table) -> pyarrow.Table``: the result, of one partial.
+* ``finish(table) -> pyarrow.Table``: the result, of one partial;
+* ``ADDITIVE``, if it likes: those of the result's columns that may be added up.
 """
 
 from __future__ import annotations
@@ -72,7 +73,8 @@ def plan_python(job: Job, relations: Mapping[str, Mapping[str, str]]) -> Plan:
     picked = ", ".join(f'"{column}"' for column in module.COLUMNS)
     branch = Branch(map_sql=f"SELECT {picked} FROM {module.RELATION}", combine_sql="")
     query = PythonQuery(path, "_q0", module.RELATION, frozenset(module.COLUMNS), (branch,))
-    return Plan(queries=(query,), final_sql="SELECT * FROM _q0", columns=())  # type: ignore[arg-type]
+    additive = frozenset(getattr(module, "ADDITIVE", ()))
+    return Plan(queries=(query,), final_sql="SELECT * FROM _q0", columns=(), additive=additive)  # type: ignore[arg-type]
 
 
 def adopt_module(path: str, text: str) -> None:

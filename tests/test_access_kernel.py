@@ -66,4 +66,7 @@ def test_a_line_of_one_piece_a_million_times_is_read_in_its_length(piece):
         head + piece * 100_000,
         b"192.0.2.1 " + piece * 100_000 + head[10:],
     ):
-        _snapshot(compiled, scan, text[: 1 << 20], _ALL, 2)
+        cut = text[: 1 << 20]
+        assert len(cut) in [
+            one[0] for one in _snapshot(compiled, scan, cut, _ALL, 2) if isinstance(one, tuple)
+        ]

@@ -8,6 +8,8 @@ import json
 
 import pytest
 
+from pipeline.job import builtin_jobs, find_job, with_sections
+
 
 def _rows(text: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text)))
@@ -213,3 +215,17 @@ def test_standard_input_cannot_be_read_twice(sawlog):
 
     assert 2 == ran.code
     assert "standard input" in ran.err
+
+
+def test_every_job_that_counts_can_be_compared(sawlog, demo):
+    """Those of one table each; the periods' lengths are told in days."""
+    logs = sorted(demo.glob("maillog*"))
+    jobs = [job for job in builtin_jobs() if len(with_sections([find_job(job)])) == 1]
+    asked = ("--compare", "2007-12-20", "--since", "2007-12-27", "--until", "2007-12-28")
+
+    assert {"volume", "retries", "queue", "sessions", "rejects"} <= set(jobs)
+    for job in jobs:
+        ran = sawlog(job, *logs, *asked, "--to", "csv")
+        assert ran.code == 0, ran.err
+        assert "_change" in ran.out.splitlines()[0]
+        assert "1 day before, 2 days after" in ran.err

@@ -63,8 +63,18 @@ def tell_lengths(earlier: Settings, later: Settings) -> str | None:
     if None in lengths:
         return "one of the periods ends with the log: the numbers are of periods as they are"
     if lengths[0] != lengths[1]:
-        return f"the periods differ in length: {lengths[0]} before, {lengths[1]} after"
+        before, after = (_span(one) for one in lengths if one is not None)
+        return f"the periods differ in length: {before} before, {after} after"
     return None
+
+
+def _span(length: timedelta) -> str:
+    """Return a length in days and hours."""
+    hours = round(length / timedelta(hours=1))
+    told = [
+        f"{n} {unit}{'s' * (n != 1)}" for n, unit in ((hours // 24, "day"), (hours % 24, "hour"))
+    ]
+    return " and ".join(one for one in told if not one.startswith("0 ")) or str(length)
 
 
 def without_times(job: Job, by: Sequence[str] | None) -> Job:

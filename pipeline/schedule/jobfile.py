@@ -18,6 +18,7 @@ from __future__ import annotations
 import tomllib
 from dataclasses import dataclass
 from datetime import date, datetime, time
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -119,6 +120,8 @@ def read_job_file(name: str) -> JobFile:
     settings = {key.replace("-", "_"): value for key, value in settings.items()}
     jobs, sources = (_words(key, settings.pop(key, None)) for key in (_JOBS, _SOURCES))
     if not jobs:
+        for wrong in get_close_matches(_JOBS, settings, 1):
+            raise UsageError(f"it has no key {wrong!r}. Did you mean {_JOBS!r}?")
         near = f'{_JOBS} = ["volume"]'
         raise UsageError(f"it says not what to ask: {near}, or any that `sawlog jobs` lists")
     folder = path.parent
