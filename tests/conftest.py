@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import sys
+import warnings
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
@@ -44,6 +46,19 @@ class Ran:
     code: int
     out: str
     err: str
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _collect_connections():
+    """Connections that dask.distributed has given up end with the tests that made them.
+
+    It leaves their sockets to the collector, which would tell of them in whatever test runs then.
+    """
+    yield
+    if "distributed" in sys.modules:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "unclosed <socket", ResourceWarning)
+            gc.collect()
 
 
 @pytest.fixture

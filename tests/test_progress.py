@@ -42,7 +42,7 @@ def slow_files(tmp_path_factory):
     """Four files that take more than a second to decode: bzip2, of text that hardly repeats."""
     random = Random(1)
     line = "2007-12-26T10:00:00Z mx1 postfix/smtp[12]: {:x}: to=<a@b.example>\n"
-    text = "".join(line.format(random.getrandbits(400)) for _ in range(10_000)).encode()
+    text = "".join(line.format(random.getrandbits(400)) for _ in range(20_000)).encode()
     packed = bz2.compress(text)
     folder = tmp_path_factory.mktemp("slow")
     for n in range(4):
